@@ -1,0 +1,1 @@
+"""Ordering, pure: Raft and PBFT behind one engine interface.  Payloads are bytes."""

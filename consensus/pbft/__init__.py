@@ -1,0 +1,1 @@
+"""Signed PBFT over a hash chain as a pure engine."""

@@ -1,0 +1,1 @@
+"""Raft (Ongaro and Ousterhout 2014; thesis 2014) as a pure engine."""

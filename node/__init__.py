@@ -1,0 +1,1 @@
+"""The daemon of one institution: intake, gossip, ordering, commit, interfaces."""

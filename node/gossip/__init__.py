@@ -1,0 +1,1 @@
+"""Gossip of transactions and cosignatures between members."""

@@ -1,0 +1,1 @@
+"""The ledger: formats, cryptography, trees, rules.  Pure; knows no I/O and no clock."""

@@ -1,0 +1,1 @@
+"""Members' network: frames, handshake, peers."""

@@ -1,0 +1,1 @@
+"""Durable bytes: LevelDB behind a small seam, block segments, one atomic commit per block."""
