@@ -1,0 +1,115 @@
+"""The one place that knows the order: persist, sync, send, deliver.
+
+Sans-IO: the daemon's replica and the simulator run this same code and differ only in how they
+write and send.  A turn is ``turn()``, then the caller makes ``Turn.records`` and bodies
+durable, then ``durable(turn)`` gives what may leave.  There is no other way to reach a signed
+vote or a decided block, so a caller cannot get the order wrong.
+
+Crash before the write: nothing left, nothing happened.  Crash after the write: the engine
+restores from its records and says the same again, byte for byte.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from consensus.effects import Decided, Effects, Envelope, Fetch
+from consensus.engine import Dialect, Engine
+from consensus.guard import SignGuard
+from consensus.types import Proposal, Record
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Write ``records`` and the bodies of ``bodies`` atomically; sync when told."""
+
+    token: int
+    records: tuple[Record, ...]
+    must_sync: bool
+    bodies: tuple[Proposal, ...]
+    send_now: tuple[Envelope, ...]
+    fetch: tuple[Fetch, ...]
+    _effects: Effects
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """What a durable turn lets go: messages for peers, messages to step here, blocks."""
+
+    send: tuple[Envelope, ...]
+    loopback: tuple[Any, ...]
+    deliver: tuple[Decided, ...]
+
+
+class Driver:
+    """Owns the engine, the guard and the signing key's use.
+
+    ``sign(message) -> signature`` must be deterministic (Ed25519 is).
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        dialect: Dialect,
+        guard: SignGuard,
+        *,
+        network: bytes,
+        sign: Callable[[bytes], bytes],
+    ) -> None:
+        self.engine = engine
+        self.dialect = dialect
+        self._guard = guard
+        self._network = network
+        self._sign = sign
+        self._prune_records: tuple[Record, ...] = ()
+        self._durable_token = -1
+        self._open_token: int | None = None
+
+    def applied(self, height: int) -> None:
+        """The ledger executed ``height``: tell the engine, let the guard forget below it."""
+        self.engine.applied(height)
+        self._prune_records = (*self._prune_records, *self._guard.prune(height))
+
+    def turn(self) -> Turn | None:
+        """Drain the engine; None when it asks for nothing.  Raises ``GuardRefused``."""
+        assert self._open_token is None, "a turn must be durable before the next one starts"
+        if not self.engine.has_effects():
+            return None
+        effects = self.engine.drain()
+        records = [*self._prune_records, *effects.records]
+        self._prune_records = ()
+        must_sync = effects.must_sync
+        for envelope in effects.send_after:
+            statement = self.dialect.statement(envelope.message, self._network)
+            if statement is not None:
+                admitted = self._guard.admit(statement)
+                records.extend(admitted)
+                must_sync = must_sync or bool(admitted)
+        self._open_token = effects.token
+        return Turn(
+            effects.token,
+            tuple(records),
+            must_sync,
+            effects.bodies,
+            effects.send_now,
+            effects.fetch,
+            effects,
+        )
+
+    def durable(self, turn: Turn) -> Released:
+        """Release ``turn`` once its records survive power loss."""
+        assert turn.token == self._open_token, "turns become durable in order"
+        assert turn.token > self._durable_token
+        self._durable_token, self._open_token = turn.token, None
+        self.engine.persisted(turn.token)
+        send: list[Envelope] = []
+        loopback: list[Any] = []
+        for envelope in turn._effects.send_after:  # noqa: SLF001 - Turn is this module's own
+            message = envelope.message
+            statement = self.dialect.statement(message, self._network)
+            if statement is not None and statement.signed is not None:
+                message = self.dialect.with_signature(message, self._sign(statement.signed))
+            send.append(Envelope(envelope.to, message))
+            if envelope.to is None:
+                loopback.append(message)
+        return Released(tuple(send), tuple(loopback), turn._effects.deliver)  # noqa: SLF001
