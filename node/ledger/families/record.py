@@ -1,0 +1,293 @@
+"""Family ``record``: that a record existed, unchanged, since a time; never what it says.
+
+A record is known by its commitment (hiding, 32 bytes; see ``node.ledger.commitment``).
+``record.anchor`` puts one on the ledger, ``record.batch`` up to 2^20 under one Merkle root,
+``record.amend`` makes a new version of one, ``record.retract`` says that it was entered in
+error.  History stays.  A version has at most one live successor: the chain is linear.
+
+Items of a batch are proven by an RFC 6962 path against the root; they get a state entry of
+their own only when they are amended or retracted.  With the leaves inline (32 bytes each) every
+node indexes every item; without them the anchoring institution keeps the list.
+
+State: ``record/<commitment>`` -> ``RecordRow``; ``record-batch/<root>`` -> ``BatchRow``.
+Index: ``c/<commitment><leaf index be64><op be16><item be32>`` -> kind of occurrence;
+``t/<tag><leaf index be64><op be16>`` -> commitment.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from node.ledger import merkle
+from node.ledger.rules import Context, Operation, Refused, Result
+
+BATCH_ITEMS_MAX: Final = 1 << 20
+PATH_HASHES_MAX: Final = 20
+REASONS: Final = ("corrected", "amended", "addendum")
+CANON_IDS: Final = (0, 1, 2, 4)
+
+EXISTS: Final = Result(100, "record-exists", "That commitment is on the ledger already.")
+UNKNOWN: Final = Result(101, "record-unknown", "No such record on the ledger.")
+NOT_OWNER: Final = Result(102, "record-not-owner", "Another institution anchored that record.")
+SUPERSEDED: Final = Result(103, "record-superseded", "That version has a successor already.")
+RETRACTED: Final = Result(104, "record-retracted", "That record was retracted.")
+BATCH_EXISTS: Final = Result(105, "record-batch-exists", "That batch root is on the ledger.")
+BATCH_MISMATCH: Final = Result(106, "record-batch-mismatch", "Items do not give the root.")
+PROOF_INVALID: Final = Result(107, "record-proof-invalid", "The item is not in that batch.")
+RESULTS: Final = (
+    EXISTS,
+    UNKNOWN,
+    NOT_OWNER,
+    SUPERSEDED,
+    RETRACTED,
+    BATCH_EXISTS,
+    BATCH_MISMATCH,
+    PROOF_INVALID,
+)
+
+LIVE: Final = "live"
+AMENDED: Final = "amended"
+GONE: Final = "retracted"
+
+
+def _digest(value: bytes | None, what: str) -> None:
+    if value is not None and len(value) != 32:
+        raise ValueError(f"{what} is 32 bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """One record.  ``tag``: one-time subject tag, 16 bytes; ``record_class``: coarse code."""
+
+    commitment: bytes
+    tag: bytes
+    canon: int
+    record_class: int | None = None
+    object_root: bytes | None = None  # RFC 6962 root of the ciphertext, once stored
+    retention: int | None = None  # retention policy id
+
+    def __post_init__(self) -> None:
+        _digest(self.commitment, "commitment")
+        _digest(self.object_root, "object_root")
+        if len(self.tag) != 16:
+            raise ValueError("tag is 16 bytes")
+        if self.canon not in CANON_IDS:
+            raise ValueError("unknown canonicalisation id")
+        if self.record_class is not None and self.record_class > 255:
+            raise ValueError("record_class is one byte")
+        if self.retention is not None and self.retention > 0xFFFF:
+            raise ValueError("retention is two bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Many records: ``leaves`` is empty, or ``count`` commitments of 32 bytes in order."""
+
+    root: bytes  # RFC 6962 root; leaf data are the commitments
+    count: int
+    leaves: bytes
+
+    def __post_init__(self) -> None:
+        _digest(self.root, "root")
+        if not 1 <= self.count <= BATCH_ITEMS_MAX:
+            raise ValueError("count must be 1 to 2^20")
+        if self.leaves and len(self.leaves) != 32 * self.count:
+            raise ValueError("leaves are 32 bytes each, all or none")
+
+
+@dataclass(frozen=True, slots=True)
+class ItemProof:
+    """That a commitment is item ``index`` of the batch with ``root``."""
+
+    root: bytes
+    index: int
+    path: tuple[bytes, ...]
+
+    def __post_init__(self) -> None:
+        _digest(self.root, "root")
+        if len(self.path) > PATH_HASHES_MAX or any(len(item) != 32 for item in self.path):
+            raise ValueError("path is up to 20 hashes of 32 bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class Amend:
+    """A new version of ``previous``; ``proof`` when that one is an item of a batch."""
+
+    previous: bytes
+    anchor: Anchor
+    reason: str
+    proof: ItemProof | None = None
+
+    def __post_init__(self) -> None:
+        _digest(self.previous, "previous")
+        if self.reason not in REASONS:
+            raise ValueError("reason must be corrected, amended or addendum")
+
+
+@dataclass(frozen=True, slots=True)
+class Retract:
+    """Entered in error.  History stays, the verdict changes."""
+
+    commitment: bytes
+    proof: ItemProof | None = None
+
+    def __post_init__(self) -> None:
+        _digest(self.commitment, "commitment")
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRow:
+    """State of one record version."""
+
+    org: str
+    txid: bytes
+    height: int
+    time_ms: int
+    status: str  # live, amended, retracted
+    version: int
+    canon: int
+    tag: bytes
+    previous: bytes | None
+    successor: bytes | None
+    batch_root: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRow:
+    """State of one batch."""
+
+    org: str
+    txid: bytes
+    height: int
+    time_ms: int
+    count: int
+
+
+def record_key(commitment: bytes) -> bytes:
+    return b"record/" + commitment
+
+
+def batch_key(root: bytes) -> bytes:
+    return b"record-batch/" + root
+
+
+def commitment_prefix(commitment: bytes) -> bytes:
+    return b"c/" + commitment
+
+
+def tag_prefix(tag: bytes) -> bytes:
+    return b"t/" + tag
+
+
+def _place(context: Context) -> bytes:
+    return context.leaf_index.to_bytes(8, "big") + context.op_index.to_bytes(2, "big")
+
+
+def _index(context: Context, commitment: bytes, tag: bytes | None, kind: bytes) -> None:
+    place = _place(context)
+    context.index.append((commitment_prefix(commitment) + place + bytes(4), kind))
+    if tag is not None:
+        context.index.append((tag_prefix(tag) + place, commitment))
+
+
+def _new_row(context: Context, anchor: Anchor, version: int, previous: bytes | None) -> None:
+    if context.view.get(record_key(anchor.commitment)) is not None:
+        raise Refused(EXISTS)
+    row = RecordRow(
+        org=context.org.id,
+        txid=context.txid,
+        height=context.height,
+        time_ms=context.time_ms,
+        status=LIVE,
+        version=version,
+        canon=anchor.canon,
+        tag=anchor.tag,
+        previous=previous,
+        successor=None,
+        batch_root=None,
+    )
+    context.view.save(record_key(anchor.commitment), row)
+
+
+def _anchor(context: Context, body: Anchor) -> None:
+    _new_row(context, body, 1, None)
+    _index(context, body.commitment, body.tag, b"anchor")
+
+
+def _batch(context: Context, body: Batch) -> None:
+    if context.view.get(batch_key(body.root)) is not None:
+        raise Refused(BATCH_EXISTS)
+    if body.leaves:
+        items = [body.leaves[at : at + 32] for at in range(0, len(body.leaves), 32)]
+        if merkle.root([merkle.leaf_hash(item) for item in items]) != body.root:
+            raise Refused(BATCH_MISMATCH)
+        place = _place(context)
+        context.index.extend(
+            (commitment_prefix(item) + place + number.to_bytes(4, "big"), b"item")
+            for number, item in enumerate(items)
+        )
+    row = BatchRow(context.org.id, context.txid, context.height, context.time_ms, body.count)
+    context.view.save(batch_key(body.root), row)
+
+
+def _owned(context: Context, commitment: bytes, proof: ItemProof | None) -> RecordRow:
+    """Return the live row of ``commitment``, made from its batch when it has none yet."""
+    row = context.view.load(RecordRow, record_key(commitment))
+    if row is None:
+        row = _row_from_batch(context, commitment, proof)
+    if row.org != context.org.id:
+        raise Refused(NOT_OWNER)
+    if row.status == GONE:
+        raise Refused(RETRACTED)
+    if row.successor is not None:
+        raise Refused(SUPERSEDED)
+    return row
+
+
+def _row_from_batch(context: Context, commitment: bytes, proof: ItemProof | None) -> RecordRow:
+    batch = None if proof is None else context.view.load(BatchRow, batch_key(proof.root))
+    if proof is None or batch is None:
+        raise Refused(UNKNOWN)
+    if not merkle.verify_inclusion(
+        merkle.leaf_hash(commitment),
+        index=proof.index,
+        size=batch.count,
+        path=list(proof.path),
+        root=proof.root,
+    ):
+        raise Refused(PROOF_INVALID)
+    return RecordRow(
+        org=batch.org,
+        txid=batch.txid,
+        height=batch.height,
+        time_ms=batch.time_ms,
+        status=LIVE,
+        version=1,
+        canon=0,
+        tag=b"",
+        previous=None,
+        successor=None,
+        batch_root=proof.root,
+    )
+
+
+def _amend(context: Context, body: Amend) -> None:
+    row = _owned(context, body.previous, body.proof)
+    _new_row(context, body.anchor, row.version + 1, body.previous)
+    closed = replace(row, status=AMENDED, successor=body.anchor.commitment)
+    context.view.save(record_key(body.previous), closed)
+    _index(context, body.anchor.commitment, body.anchor.tag, b"amend")
+
+
+def _retract(context: Context, body: Retract) -> None:
+    row = _owned(context, body.commitment, body.proof)
+    context.view.save(record_key(body.commitment), replace(row, status=GONE))
+    _index(context, body.commitment, None, b"retract")
+
+
+_AUTHORS: Final = frozenset({"author", "laboratory", "custodian"})
+OPERATIONS: Final = (
+    Operation("record.anchor", Anchor, _anchor, _AUTHORS, "Anchor one record's commitment."),
+    Operation("record.batch", Batch, _batch, _AUTHORS, "Anchor many records under one root."),
+    Operation("record.amend", Amend, _amend, _AUTHORS, "Anchor a new version of a record."),
+    Operation("record.retract", Retract, _retract, _AUTHORS, "Mark a record entered in error."),
+)

@@ -1,0 +1,82 @@
+"""What a rule is made of: results, refusals, the context of one operation, the operation.
+
+Families (one file each) are written in these words; ``node.ledger.registry`` finds them.
+Result codes are part of the ledger: they are hashed into seals, so a number is never reused
+and never changes its meaning.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from node.ledger.genesis import Institution
+from node.ledger.state import Overlay
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """An outcome: a be16 ``number`` for the ledger, a stable ``code``, a sentence."""
+
+    number: int
+    code: str
+    say: str
+
+
+APPLIED: Final = Result(0, "applied", "Applied.")
+EXPIRED: Final = Result(1, "transaction-expired", "Ordered after its expiry height.")
+UNKNOWN_SIGNER: Final = Result(
+    2, "unknown-signer", "The key does not speak for that institution."
+)
+OP_UNKNOWN: Final = Result(3, "op-unknown", "No such operation in this ledger's rules.")
+OP_MALFORMED: Final = Result(4, "op-malformed", "The operation's body breaks its format.")
+ROLE_MISSING: Final = Result(5, "role-missing", "The institution lacks the role for this.")
+WRONG_NETWORK: Final = Result(6, "wrong-network", "Signed for another network.")
+EXPIRY_TOO_FAR: Final = Result(7, "expiry-too-far", "Expiry lies beyond the ledger's limit.")
+COMMON: Final = (
+    APPLIED,
+    EXPIRED,
+    UNKNOWN_SIGNER,
+    OP_UNKNOWN,
+    OP_MALFORMED,
+    ROLE_MISSING,
+    WRONG_NETWORK,
+    EXPIRY_TOO_FAR,
+)
+
+
+class Refused(Exception):
+    """A rule says no; the transaction is recorded as failed with this result."""
+
+    def __init__(self, result: Result) -> None:
+        super().__init__(result.code)
+        self.result = result
+
+
+@dataclass(slots=True)
+class Context:
+    """What one operation may see and do.  ``index`` collects rows for look-ups: derived data,
+    outside the state root, rebuilt from the log if lost."""
+
+    view: Overlay
+    height: int
+    time_ms: int
+    org: Institution
+    keys: tuple[bytes, ...]
+    txid: bytes
+    leaf_index: int
+    op_index: int = 0
+    index: list[tuple[bytes, bytes]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A verb: how its body is typed, who may emit it, what it does.
+
+    ``apply`` raises ``Refused`` or changes ``context.view``; it must be deterministic.
+    """
+
+    kind: str
+    body: type
+    apply: Callable[[Context, Any], None]
+    roles: frozenset[str]
+    say: str

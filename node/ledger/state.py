@@ -1,0 +1,106 @@
+"""State: what the rules know, as keys and values, and how a block changes it.
+
+Keys are ``prefix/...`` in bytes, values canonical records.  Rules read through an ``Overlay``
+and write into it; a transaction's overlay is merged when all its operations pass and dropped
+otherwise, which is what makes operations atomic.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, TypeVar
+
+from consensus import wire
+from node.ledger.genesis import Genesis, Institution, Parameters
+
+VALUE_BYTES_MAX: Final = 1 << 16
+PARAMETERS_KEY: Final = b"parameters"
+ENGINE_KEY: Final = b"engine"
+EPOCH_KEY: Final = b"epoch"
+INSTITUTION_PREFIX: Final = b"institution/"
+SIGNER_PREFIX: Final = b"signer/"
+
+T = TypeVar("T")
+Read = Callable[[bytes], bytes | None]
+
+
+@dataclass(frozen=True, slots=True)
+class SignerRow:
+    """What a signing key may do: it speaks for ``org`` from ``since_height`` on."""
+
+    org: str
+    since_height: int
+
+
+@lru_cache(maxsize=1024)
+def _decoded(kind: type[T], raw: bytes) -> T:
+    return wire.decode(kind, raw, size_max=VALUE_BYTES_MAX)
+
+
+class Overlay:
+    """Writes on top of a reader; None marks a deletion."""
+
+    def __init__(self, read: Read) -> None:
+        self._read = read
+        self.writes: dict[bytes, bytes | None] = {}
+
+    def get(self, key: bytes) -> bytes | None:
+        if key in self.writes:
+            return self.writes[key]
+        return self._read(key)
+
+    def put(self, key: bytes, value: bytes) -> None:
+        assert len(value) <= VALUE_BYTES_MAX
+        self.writes[key] = value
+
+    def delete(self, key: bytes) -> None:
+        self.writes[key] = None
+
+    def load(self, kind: type[T], key: bytes) -> T | None:
+        """Return the record under ``key``.  Our own state always decodes; if not, stop."""
+        raw = self.get(key)
+        return None if raw is None else wire.decode(kind, raw, size_max=VALUE_BYTES_MAX)
+
+    def load_shared(self, kind: type[T], key: bytes) -> T | None:
+        """Like ``load``, for the few records that every transaction reads: decoded once."""
+        raw = self.get(key)
+        return None if raw is None else _decoded(kind, raw)
+
+    def save(self, key: bytes, record: object) -> None:
+        self.put(key, wire.encode(record))
+
+    def merge(self, child: "Overlay") -> None:
+        self.writes.update(child.writes)
+
+
+def institution_key(org: str) -> bytes:
+    return INSTITUTION_PREFIX + org.encode("ascii")
+
+
+def signer_key(key: bytes) -> bytes:
+    return SIGNER_PREFIX + key
+
+
+def institution(view: Overlay, org: str) -> Institution | None:
+    return view.load_shared(Institution, institution_key(org))
+
+
+def parameters(view: Overlay) -> Parameters:
+    found = view.load_shared(Parameters, PARAMETERS_KEY)
+    assert found is not None, "every ledger starts with parameters"
+    return found
+
+
+def genesis_state(genesis: Genesis) -> dict[bytes, bytes]:
+    """Return the state that height 1 builds on."""
+    rows: Iterable[tuple[bytes, bytes]] = [
+        (PARAMETERS_KEY, wire.encode(genesis.parameters)),
+        (ENGINE_KEY, genesis.engine.encode("ascii")),
+        (EPOCH_KEY, b"\x00"),
+        *((institution_key(item.id), wire.encode(item)) for item in genesis.institutions),
+        *(
+            (signer_key(item.identity_key), wire.encode(SignerRow(item.id, 0)))
+            for item in genesis.institutions
+        ),
+    ]
+    return dict(rows)
