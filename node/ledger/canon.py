@@ -350,7 +350,10 @@ def _fast_lex(text: str) -> bytes | None:
     if text.count("{") + text.count("[") > DEPTH_MAX:
         _inspect(tree, strings=False)
     _strip(tree)
-    return _MARKED.sub(r"\1", _SORTING.encode(tree)).encode("utf-8")
+    printed = _MARKED.sub(r"\1", _SORTING.encode(tree))
+    if "\\u0000" in printed:
+        return None  # a pure-Python scanner let a digit of another script pass
+    return printed.encode("utf-8")
 
 
 def _canonical_lex(raw: bytes, size_max: int) -> bytes:

@@ -8,7 +8,7 @@ otherwise, which is what makes operations atomic.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from consensus import wire
 from node.ledger.genesis import Genesis, Institution, Parameters
@@ -33,7 +33,7 @@ class SignerRow:
 
 
 @lru_cache(maxsize=1024)
-def _decoded(kind: type[T], raw: bytes) -> T:
+def _decoded(kind: Any, raw: bytes) -> Any:
     return wire.decode(kind, raw, size_max=VALUE_BYTES_MAX)
 
 
@@ -64,7 +64,7 @@ class Overlay:
     def load_shared(self, kind: type[T], key: bytes) -> T | None:
         """Like ``load``, for the few records that every transaction reads: decoded once."""
         raw = self.get(key)
-        return None if raw is None else _decoded(kind, raw)
+        return None if raw is None else cast(T, _decoded(cast(Any, kind), raw))
 
     def save(self, key: bytes, record: object) -> None:
         self.put(key, wire.encode(record))

@@ -1,0 +1,49 @@
+"""Timing and limits of one Raft member; times in milliseconds, sizes in bytes.
+
+Members may differ in all of it but the committee.  Defaults suit institutions on a wide-area
+network: a leader is missed after one to two seconds.
+"""
+
+from dataclasses import dataclass
+
+from consensus.raft.messages import MESSAGE_ENTRIES_MAX
+from consensus.types import Committee, NodeId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RaftConfig:
+    """``window`` is how many blocks a leader may have ordered and not yet committed.
+
+    ``log_keep_entries``: executed entries kept for slow followers before compaction halves
+    them; ``log_keep_bytes`` bounds the same in memory.
+    """
+
+    self_id: NodeId
+    committee: Committee
+    election_ms_min: int = 1000
+    election_ms_spread: int = 1000
+    heartbeat_ms: int = 100
+    window: int = 1
+    inflight_messages_max: int = 64
+    inflight_bytes_max: int = 8 << 20
+    message_entries_max: int = 64
+    message_bytes_max: int = 1 << 20
+    log_keep_entries: int = 2048
+    log_keep_bytes: int = 64 << 20
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.heartbeat_ms < self.election_ms_min:
+            raise ValueError("heartbeats must be more frequent than elections")
+        if not 1 <= self.message_entries_max <= MESSAGE_ENTRIES_MAX:
+            raise ValueError(f"message_entries_max must be 1 to {MESSAGE_ENTRIES_MAX}")
+        positive = (
+            self.election_ms_spread,
+            self.window,
+            self.inflight_messages_max,
+            self.inflight_bytes_max,
+            self.message_bytes_max,
+            self.log_keep_entries,
+            self.log_keep_bytes,
+        )
+        if min(positive) < 1:
+            raise ValueError("limits must be at least 1")

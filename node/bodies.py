@@ -1,0 +1,105 @@
+"""Block bodies on their way: from compact proposals to verified transactions.
+
+Owns: the few bodies between proposal and commit, each with its parsed transactions, so that
+nothing is decoded or verified twice.  Refuses: bodies that do not give the proposal's digest
+or break a limit.  Bounded: ``recent_max`` bodies; older ones are read from disk again.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from consensus.types import Proposal
+from node.ledger import block as blocks
+from node.ledger.block import BlockMalformed, Header
+from node.ledger.genesis import Parameters
+from node.ledger.transaction import Transaction
+
+RECENT_MAX: Final = 32
+
+
+class BodyRefused(Exception):
+    """A proposal or its body breaks a rule that every honest member keeps."""
+
+    code = "body-refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A body whose every signature holds."""
+
+    header: Header
+    transactions: tuple[Transaction, ...]
+    raw: bytes
+
+
+def split_txids(txids: bytes) -> list[bytes]:
+    return [txids[at : at + 32] for at in range(0, len(txids), 32)]
+
+
+def check_proposal(
+    proposal: Proposal, *, network: bytes, parameters: Parameters, members: Iterable[str]
+) -> Header:
+    """Return the header after every check that needs no transaction.
+
+    Raises ``BodyRefused``.
+    """
+    try:
+        header = blocks.decode_header(proposal.header)
+    except BlockMalformed as error:
+        raise BodyRefused(str(error)) from error
+    ids = split_txids(proposal.txids)
+    wrong = (
+        (header.network != network, "another network"),
+        (header.height != proposal.height, "height differs from the header's"),
+        (header.parent != proposal.parent, "parent differs from the header's"),
+        (blocks.body_digest(proposal.header) != proposal.digest, "digest is not the header's"),
+        (blocks.txids_root(ids) != header.txids_root, "ids do not give the header's root"),
+        (len(ids) > parameters.block_transactions_max, "too many transactions"),
+        (len(set(ids)) != len(ids), "a transaction stands twice"),
+        (not ids, "an empty block"),
+        (header.proposer not in members, "proposer is not a member"),
+    )
+    for failed, why in wrong:
+        if failed:
+            raise BodyRefused(f"height {proposal.height}: {why}")
+    return header
+
+
+def check_time(
+    header: Header, *, parent_time_ms: int, now_ms: int, parameters: Parameters
+) -> None:
+    """The time rule, for fresh proposals only: after the parent, not ahead of our clock.
+
+    A block proposed again after a view change keeps its time; checking it then would let a
+    skewed clock stop the network (CometBFT ADR-112).
+    """
+    if header.time_ms <= parent_time_ms:
+        raise BodyRefused(f"height {header.height}: time does not advance")
+    if header.time_ms > now_ms + parameters.clock_drift_ms_max:
+        raise BodyRefused(f"height {header.height}: time is ahead of this node's clock")
+
+
+class Bodies:
+    """Recent bodies by digest, in front of the store."""
+
+    def __init__(self, load: Callable[[bytes], Body | None]) -> None:
+        self._load = load
+        self._recent: OrderedDict[bytes, Body] = OrderedDict()
+
+    def get(self, digest: bytes) -> Body | None:
+        body = self._recent.get(digest)
+        if body is not None:
+            self._recent.move_to_end(digest)
+            return body
+        body = self._load(digest)
+        if body is not None:
+            self.put(digest, body)
+        return body
+
+    def put(self, digest: bytes, body: Body) -> None:
+        self._recent[digest] = body
+        self._recent.move_to_end(digest)
+        while len(self._recent) > RECENT_MAX:
+            self._recent.popitem(last=False)

@@ -1,0 +1,240 @@
+"""The applied ledger of this node: executes decided blocks and commits each atomically.
+
+Owns: the step from "ordered" to "durable with state, log and indexes".  Synchronous; the
+committer runs it on its own thread.  Refuses: anything about ordering or signatures.
+Invariant: what ``tip`` says is on disk, and log, state root and indexes speak of that height.
+
+Crash before the commit batch: the engine delivers the block again after restart and it gives
+the same bytes.  Crash after: the height has moved and the engine is told so.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from consensus import wire
+from consensus.types import Applied
+from node.bodies import Body
+from node.ledger import block as blocks
+from node.ledger import merkle
+from node.ledger.block import Header, Seal
+from node.ledger.execute import Outcome, execute
+from node.ledger.genesis import Genesis, Parameters, members_digest
+from node.ledger.smt import StateTree
+from node.ledger.state import genesis_state
+from node.ledger.tiles import TileLog
+from node.ledger.transaction import Transaction
+from storage.commit import BlockCommit
+from storage.store import Store
+
+DIRTY_PREFIX: Final = b"dirty/"
+LEAF_PREFIX: Final = b"leaf/"
+
+
+@dataclass(frozen=True, slots=True)
+class TxRow:
+    """Where a transaction stands: block, position in its body, log index, result number."""
+
+    height: int
+    position: int
+    leaf_index: int
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tip:
+    """The newest applied block and the roots after it."""
+
+    height: int
+    digest: bytes
+    position: int
+    time_ms: int
+    log_size: int
+    log_root: bytes
+    state_height: int
+    state_root: bytes
+    seal_digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What the rest of the node learns of an applied block."""
+
+    tip: Tip
+    txids: tuple[bytes, ...]  # every id in the body
+    codes: tuple[int, ...]  # result numbers of the new ones, in order
+    items: int  # record commitments that the block anchored, for metrics
+
+
+class Book:
+    def __init__(self, store: Store, genesis: Genesis) -> None:
+        self._store = store
+        self._genesis = genesis
+        self.network = genesis.network
+        self.parameters: Parameters = genesis.parameters
+        self._members_digest = members_digest(0, genesis.validators)
+        self._origin_state = genesis_state(genesis)
+        self._tree = StateTree(store.page)
+        self.tip = self._load_tip()
+        self._log = TileLog(self.tip.log_size, store.tile)
+
+    def _load_tip(self) -> Tip:
+        applied = self._store.applied()
+        if applied is None:
+            network = self.network
+            created = self._genesis.created_ms
+            return Tip(0, network, 0, created, 0, merkle.EMPTY_ROOT, 0, bytes(32), network)
+        row = self._store.block(applied.height)
+        assert row is not None, "the applied block has its row"
+        return Tip(
+            applied.height,
+            applied.digest,
+            applied.position,
+            blocks.decode_header(row.header).time_ms,
+            applied.log_size,
+            applied.log_root,
+            applied.state_height,
+            applied.state_root,
+            applied.seal_digest,
+        )
+
+    def applied(self) -> Applied:
+        """Return the tip in the engine's words."""
+        return Applied(self.tip.height, self.tip.digest, self.tip.position)
+
+    def read(self, key: bytes) -> bytes | None:
+        """Read state at the tip; before the first block that is genesis."""
+        if self.tip.height == 0:
+            return self._origin_state.get(key)
+        return self._store.state_get(key)
+
+    def apply(
+        self, body: Body, *, digest: bytes, certificate: bytes, position: int
+    ) -> Committed:
+        """Execute and commit the next block; returns once it survives power loss.
+
+        Raises ``AssertionError`` when it is not the next block, ``StorageFailure`` on a disk
+        error: both stop the node.
+        """
+        tip, header = self.tip, body.header
+        assert header.height == tip.height + 1, f"block {header.height} after {tip.height}"
+        assert header.parent == tip.digest, f"block {header.height} has another parent"
+        fresh = self._fresh(body.transactions)
+        outcome = execute(header, fresh, self.read, first_index=tip.log_size)
+        if tip.height == 0:
+            outcome.writes = {**self._origin_state, **outcome.writes}
+        commit, after = self._prepare(body, fresh, outcome, digest, certificate, position)
+        self._store.commit(commit)
+        self.tip = after
+        items = sum(1 for key, _ in outcome.index if key.startswith(b"c/"))
+        txids = tuple(item.txid for item in body.transactions)
+        return Committed(after, txids, tuple(outcome.codes), items)
+
+    def _fresh(self, transactions: Sequence[Transaction]) -> list[Transaction]:
+        """Drop what the chain already holds: a txid commits once, whoever proposes it again."""
+        known = self._store.tx_rows([item.txid for item in transactions])
+        return [item for item, row in zip(transactions, known, strict=True) if row is None]
+
+    def _state_root(self, outcome: Outcome, height: int) -> "_StateStep":
+        """Return root, pages and bookkeeping; the root moves every ``state_root_every``."""
+        changed = dict(outcome.writes)
+        every = self.parameters.state_root_every
+        if every > 1:
+            if height % every:
+                dirty = [(DIRTY_PREFIX + key, b"") for key in changed]
+                return _StateStep(self.tip.state_root, self.tip.state_height, [], dirty)
+            lo, hi = DIRTY_PREFIX, DIRTY_PREFIX[:-1] + b"0"
+            for key, _ in self._store.index_scan(lo, hi):
+                name = key[len(DIRTY_PREFIX) :]
+                if name not in changed:
+                    changed[name] = self._store.state_get(name)
+            cleared = [(DIRTY_PREFIX + key, None) for key in changed]
+            root, pages = self._tree.update(changed)
+            return _StateStep(root, height, pages, cleared)
+        root, pages = self._tree.update(changed)
+        return _StateStep(root, height, pages, [])
+
+    def _prepare(
+        self,
+        body: Body,
+        fresh: list[Transaction],
+        outcome: Outcome,
+        digest: bytes,
+        certificate: bytes,
+        position: int,
+    ) -> tuple[BlockCommit, Tip]:
+        tip, header = self.tip, body.header
+        step = self._state_root(outcome, header.height)
+        seal = self._seal(header, digest, outcome.codes, step)
+        seal_data = seal.encode()
+        leaves = [item.txid for item in fresh]
+        tiles = self._log.extend([*leaves, merkle.leaf_hash(seal_data)])
+        log_root = self._log.root()
+        places = {item.txid: at for at, item in enumerate(body.transactions)}
+        first = tip.log_size
+        rows = [
+            (item.txid, wire.encode(TxRow(header.height, places[item.txid], first + at, code)))
+            for at, (item, code) in enumerate(zip(fresh, outcome.codes, strict=True))
+        ]
+        leaf_rows = [
+            (LEAF_PREFIX + (first + at).to_bytes(8, "big"), txid)
+            for at, txid in enumerate(leaves)
+        ]
+        index: list[tuple[bytes, bytes | None]] = [*outcome.index, *leaf_rows, *step.index]
+        after = Tip(
+            header.height,
+            digest,
+            position,
+            header.time_ms,
+            self._log.size,
+            log_root,
+            step.height,
+            step.root,
+            blocks.seal_digest(seal_data),
+        )
+        commit = BlockCommit(
+            height=header.height,
+            digest=digest,
+            header=header.encode(),
+            txids=b"".join(item.txid for item in body.transactions),
+            certificate=certificate,
+            position=position,
+            seal=seal_data,
+            first_index=first,
+            count=len(fresh),
+            results=b"".join(code.to_bytes(2, "big") for code in outcome.codes),
+            log_tiles=tiles,
+            state=list(outcome.writes.items()),
+            state_pages=step.pages,
+            state_root=step.root,
+            state_height=step.height,
+            log_size=self._log.size,
+            log_root=log_root,
+            transactions=rows,
+            index=index,
+        )
+        return commit, after
+
+    def _seal(
+        self, header: Header, digest: bytes, codes: list[int], step: "_StateStep"
+    ) -> Seal:
+        return Seal(
+            height=header.height,
+            parent_seal=self.tip.seal_digest,
+            body_digest=digest,
+            time_ms=header.time_ms,
+            first_index=self.tip.log_size,
+            count=len(codes),
+            results_root=blocks.results_root(codes),
+            state_height=step.height,
+            state_root=step.root,
+            members_digest=self._members_digest,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _StateStep:
+    root: bytes
+    height: int
+    pages: Sequence[tuple[bytes, bytes | None]]
+    index: Sequence[tuple[bytes, bytes | None]]

@@ -1,0 +1,280 @@
+"""The table of conditions: code, title, HTTP status, exit code, what to do next.
+
+Owns: every code that this product ships with, as data; node/errors.py reads it.  A code is a
+promise to integrators: it may be added, never renamed, never given another meaning.
+Refuses: logic.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+_CODE_PATTERN: Final = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
+
+
+def is_code(text: str) -> bool:
+    """Return whether ``text`` has the form of a code."""
+    return _CODE_PATTERN.fullmatch(text) is not None
+
+
+class Exit(IntEnum):
+    """Exit codes of the commands and of the daemon; scripts and service units rely on them."""
+
+    OK = 0
+    UNEXPECTED = 1  # a fault of ours
+    USAGE = 2  # click's own
+    NOT_FOUND = 3
+    CONFLICT = 4  # also: a precondition does not hold
+    DENIED = 5  # unauthenticated, forbidden, consent denied
+    UNREACHABLE = 6  # no answer from the node
+    OUTCOME_UNKNOWN = 7  # timed out; the transaction may still be committed
+    VERIFICATION_FAILED = 8
+    UNHEALTHY = 9
+    NEEDS_YES = 10  # aborted, or confirmation missing without a terminal
+    PARTIAL = 11  # some items of a bulk operation failed
+    NO_QUORUM = 12  # read-only
+    BAD_CONFIG = 78
+    KEYSTORE = 79
+    DATA_DIR_LOCKED = 80
+    SIGN_GUARD = 81
+    INCOMPATIBLE_DATA = 82
+
+
+# systemd's RestartPreventExitStatus: starting again cannot help, a person has to look.
+EXIT_DO_NOT_RESTART: Final = (
+    Exit.BAD_CONFIG,
+    Exit.KEYSTORE,
+    Exit.DATA_DIR_LOCKED,
+    Exit.SIGN_GUARD,
+    Exit.INCOMPATIBLE_DATA,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """One condition.  ``status`` is the HTTP status, ``hint`` says what to do next."""
+
+    code: str
+    title: str
+    status: int
+    exit: Exit
+    retryable: bool  # the same request may succeed later without being changed
+    hint: str
+
+    def __post_init__(self) -> None:
+        if not is_code(self.code):
+            raise ValueError(f"{self.code!r} is not a kebab-case code")
+        if not 400 <= self.status <= 599:
+            raise ValueError(f"{self.code}: HTTP status {self.status} is not an error")
+        if not self.title or not self.hint:
+            raise ValueError(f"{self.code}: title and hint are for people, not optional")
+
+
+_ONCE: Final = False  # repeating the same request cannot succeed
+_AGAIN: Final = True
+
+# A table, kept as rows.
+# fmt: off
+CODES: Final = (
+    # --- transactions: why one is not taken, or is recorded as failed -------------------------
+    Code("transaction-malformed", "the bytes are not a transaction", 400, Exit.CONFLICT, _ONCE,
+         "build it with the client library or `chartseal tx`; compare with the format page"),
+    Code("wrong-network", "the transaction belongs to another network", 400, Exit.CONFLICT,
+         _ONCE,
+         "sign it for the network digest that `chartseal status` shows"),
+    Code("transaction-expired", "the transaction's last height has passed", 409, Exit.CONFLICT,
+         _ONCE,
+         "sign it again with a later expires_height"),
+    Code("expiry-too-far", "expires_height lies too far ahead", 400, Exit.CONFLICT, _ONCE,
+         "choose a nearer expires_height; the genesis parameter expires_heights_max bounds it"),
+    Code("unknown-signer", "a signing key is not known to the ledger", 403, Exit.DENIED, _ONCE,
+         "use the identity key that the ledger has for this institution"),
+    Code("bad-signature", "a signature does not verify", 403, Exit.DENIED, _ONCE,
+         "sign the exact bytes, for this network, with every listed key"),
+    Code("already-committed", "the transaction is on the ledger already", 409, Exit.CONFLICT,
+         _ONCE,
+         "nothing to do: ask for its receipt"),
+    Code("op-unknown", "an operation of this kind does not exist", 400, Exit.CONFLICT, _ONCE,
+         "check the kind's spelling and the version of this network"),
+    Code("op-malformed", "an operation's fields are not what its kind promises", 400,
+         Exit.CONFLICT, _ONCE,
+         "compare the body with the description of that kind"),
+    Code("op-refused", "a rule of the ledger refuses the operation", 409, Exit.CONFLICT, _ONCE,
+         "read the detail; the rule looks at the state at the height of execution"),
+    Code("role-missing", "the institution does not have the role for this", 403, Exit.DENIED,
+         _ONCE,
+         "ask an institution with that role to sign, or propose the role"),
+    Code("record-exists", "the record is anchored already", 409, Exit.CONFLICT, _ONCE,
+         "amend the record instead, or ask for the receipt of the first anchor"),
+    Code("record-unknown", "no such record is anchored", 404, Exit.NOT_FOUND, _ONCE,
+         "check the commitment; anchor the record first"),
+    Code("record-not-custodian", "only the custodian may change this record", 403, Exit.DENIED,
+         _ONCE,
+         "let the custodian sign, or transfer custody first"),
+    Code("record-superseded", "a newer version of the record is anchored", 409, Exit.CONFLICT,
+         _ONCE,
+         "start from the newest version"),
+    Code("record-retracted", "the record was retracted", 409, Exit.CONFLICT, _ONCE,
+         "anchor a new record; a retraction is final"),
+    Code("record-erased", "the record was erased", 410, Exit.CONFLICT, _ONCE,
+         "nothing can bring it back; ask the custodian"),
+    Code("block-malformed", "the bytes are not a block", 400, Exit.CONFLICT, _ONCE,
+         "read it again from another member"),
+    Code("genesis-invalid", "the founding document is malformed or contradicts itself", 400,
+         Exit.BAD_CONFIG, _ONCE,
+         "get the genesis file again from a member and compare its digest"),
+    # --- asking a node ------------------------------------------------------------------------
+    Code("bad-request", "the request cannot be understood", 400, Exit.USAGE, _ONCE,
+         "correct the request; /v1/openapi.json describes it"),
+    Code("unknown-parameter", "the request has a parameter that does not exist", 400,
+         Exit.USAGE, _ONCE,
+         "remove or correct it; nothing is ignored in silence"),
+    Code("cursor-invalid", "the cursor is not one of ours, or belongs to another query", 400,
+         Exit.USAGE, _ONCE,
+         "start again without a cursor"),
+    Code("line-too-long", "a line of the stream is longer than the limit", 413, Exit.USAGE,
+         _ONCE,
+         "split the content; see limits.api_line_bytes_max"),
+    Code("body-too-large", "the request body is larger than the limit", 413, Exit.USAGE, _ONCE,
+         "send less at once or use the streaming endpoint; see limits.api_body_bytes_max"),
+    Code("media-type-unsupported", "the content type is not one we read", 415, Exit.USAGE,
+         _ONCE,
+         "send one of the types that the answer lists"),
+    Code("method-not-allowed", "the resource does not have this method", 405, Exit.USAGE, _ONCE,
+         "see the Allow header of the answer"),
+    Code("not-acceptable", "no form of the answer is one that the request accepts", 406,
+         Exit.USAGE, _ONCE,
+         "accept application/json"),
+    Code("unauthorized", "the request does not say who asks", 401, Exit.DENIED, _ONCE,
+         "pass a token with --token-file, or a client certificate"),
+    Code("forbidden", "the caller may not do this", 403, Exit.DENIED, _ONCE,
+         "use a token that has the scope named in the detail"),
+    Code("not-found", "there is no such thing here", 404, Exit.NOT_FOUND, _ONCE,
+         "check the identifier; a node that catches up may not have it yet"),
+    Code("conflict", "the present state does not allow this", 409, Exit.CONFLICT, _ONCE,
+         "look at the present state and decide again"),
+    Code("receipt-pending", "the receipt is not certified yet", 404, Exit.NOT_FOUND, _AGAIN,
+         "ask again in a moment; a quorum of members has to cosign the checkpoint"),
+    Code("height-unavailable", "this node does not have that height", 404, Exit.NOT_FOUND,
+         _AGAIN,
+         "wait for the node to catch up, or ask a member that keeps the archive"),
+    Code("rate-limited", "too many requests from this caller", 429, Exit.NO_QUORUM, _AGAIN,
+         "wait as Retry-After says; batch the requests"),
+    Code("mempool-full", "the node holds as many waiting transactions as it may", 503,
+         Exit.NO_QUORUM, _AGAIN,
+         "send again later, or to another member"),
+    Code("overloaded", "the node sheds load", 503, Exit.NO_QUORUM, _AGAIN,
+         "send again later, or to another member"),
+    Code("not-ready", "the node does not serve this yet", 503, Exit.UNHEALTHY, _AGAIN,
+         "see /readyz on the ops port for what it waits for"),
+    Code("no-quorum", "the members cannot agree at present; reading works", 503, Exit.NO_QUORUM,
+         _AGAIN,
+         "start the missing members; `chartseal status` names them"),
+    Code("disk-full", "the node refuses writes because its disk is nearly full", 507,
+         Exit.NO_QUORUM, _AGAIN,
+         "free space or lower storage.min_free_bytes"),
+    Code("shutting-down", "the node is stopping", 503, Exit.UNREACHABLE, _AGAIN,
+         "send it to another member"),
+    Code("timeout-outcome-unknown", "no outcome in time; it may still be committed", 504,
+         Exit.OUTCOME_UNKNOWN, _AGAIN,
+         "ask for the transaction's status; sending it again is safe"),
+    Code("node-unreachable", "no answer from the node", 503, Exit.UNREACHABLE, _AGAIN,
+         "check --endpoint and that the node runs (`chartseal dev cluster status`)"),
+    Code("tls-failed", "no trusted TLS connection to the node", 502, Exit.UNREACHABLE, _ONCE,
+         "pass the authority that signed the node's certificate with --ca-file"),
+    Code("answer-malformed", "the answer is not what this command understands", 502,
+         Exit.UNREACHABLE, _ONCE,
+         "check that --endpoint is a Chartseal node of this version"),
+    # --- verification -------------------------------------------------------------------------
+    Code("receipt-invalid", "the file is not a receipt", 422, Exit.VERIFICATION_FAILED, _ONCE,
+         "get the receipt again; it is text that starts with c2sp.org/tlog-proof@v1"),
+    Code("verification-failed", "the proof does not hold", 422, Exit.VERIFICATION_FAILED, _ONCE,
+         "do not rely on this content; compare with the custodian's copy"),
+    Code("policy-invalid", "the verification policy cannot be used", 422, Exit.BAD_CONFIG,
+         _ONCE,
+         "get policy.json again from a member that you trust"),
+    # --- configuration and keys ---------------------------------------------------------------
+    Code("config-missing", "the configuration file cannot be read", 500, Exit.BAD_CONFIG, _ONCE,
+         "pass --config FILE, or make a node directory with `chartseal init`"),
+    Code("config-invalid", "a setting has a value that cannot be used", 500, Exit.BAD_CONFIG,
+         _ONCE,
+         "correct the setting; `chartseal config show --all` explains each"),
+    Code("config-unknown-key", "a setting does not exist", 500, Exit.BAD_CONFIG, _ONCE,
+         "correct its name or remove it; `chartseal config show --all` lists all"),
+    Code("config-version", "the configuration is of another version", 500, Exit.BAD_CONFIG,
+         _ONCE,
+         "use the software that wrote it, or set config_version = 1 after reading the notes"),
+    Code("config-insecure", "the configuration would expose the node", 500, Exit.BAD_CONFIG,
+         _ONCE,
+         "set api.tls_cert_file and api.tls_key_file, or listen on 127.0.0.1"),
+    Code("keystore-missing", "the key file does not exist", 500, Exit.KEYSTORE, _ONCE,
+         "check keystore.path, or make keys with `chartseal key generate`"),
+    Code("keystore-exists", "there is a key file already", 409, Exit.CONFLICT, _ONCE,
+         "keys are never overwritten; choose another path"),
+    Code("keystore-permissions", "others may read the secret file", 500, Exit.KEYSTORE, _ONCE,
+         "take the rights away with the chmod in the detail"),
+    Code("keystore-malformed", "the file is not a key file, or only a part of one", 500,
+         Exit.KEYSTORE, _ONCE,
+         "restore the key file from your backup"),
+    Code("keystore-version", "the key file is of another version", 500, Exit.KEYSTORE, _ONCE,
+         "use the software that wrote it"),
+    Code("keystore-passphrase-wrong", "the passphrase does not open the key file", 500,
+         Exit.KEYSTORE, _ONCE,
+         "check the passphrase file and that both belong to the same node"),
+    Code("keystore-passphrase-missing", "there is no passphrase for the key file", 500,
+         Exit.KEYSTORE, _ONCE,
+         "set keystore.passphrase_file or CHARTSEAL_PASSPHRASE_FILE, or run it in a terminal"),
+    Code("keystore-failure", "the key file cannot be read or written", 500, Exit.KEYSTORE,
+         _ONCE,
+         "see the detail; check owner, file system and space"),
+    Code("keystore-not-member", "the keys are not those the ledger has for this node", 500,
+         Exit.KEYSTORE, _ONCE,
+         "check node.id and keystore.path against the genesis file"),
+    # --- the node and its disk ----------------------------------------------------------------
+    Code("data-dir-locked", "another process uses the data directory", 500,
+         Exit.DATA_DIR_LOCKED, _ONCE,
+         "stop that process first; never run two nodes on one directory"),
+    Code("data-dir-missing", "there is no ledger in the data directory", 500,
+         Exit.INCOMPATIBLE_DATA, _ONCE,
+         "check node.data_dir, or make a node with `chartseal init`"),
+    Code("foreign-data-dir", "the data directory belongs to another network", 500,
+         Exit.INCOMPATIBLE_DATA, _ONCE,
+         "check node.data_dir and network.genesis"),
+    Code("schema-mismatch", "the data directory was laid out by another version", 500,
+         Exit.INCOMPATIBLE_DATA, _ONCE,
+         "run the version that wrote it, or restore a backup"),
+    Code("corrupt-data", "stored bytes are not what was written", 500, Exit.INCOMPATIBLE_DATA,
+         _ONCE,
+         "stop, keep the directory for inspection, restore from a backup or a member"),
+    Code("storage-corrupt", "stored bytes do not read back as they were written", 500,
+         Exit.INCOMPATIBLE_DATA, _ONCE,
+         "stop, keep the directory for inspection, restore from a backup or a member"),
+    Code("storage-failure", "the disk failed", 500, Exit.UNEXPECTED, _ONCE,
+         "check disk and file system, then start again: recovery starts from what was synced"),
+    Code("storage-error", "the store refused", 500, Exit.UNEXPECTED, _ONCE,
+         "see the detail and the node's log"),
+    Code("sign-guard-refused", "signing now could contradict an earlier signature", 500,
+         Exit.SIGN_GUARD, _ONCE,
+         "never delete sign state; bring the node back as a learner from a backup"),
+    Code("divergence", "this node's result differs from a quorum's", 500,
+         Exit.INCOMPATIBLE_DATA, _ONCE,
+         "keep the node stopped and its directory; compare versions with the other members"),
+    Code("port-in-use", "an address that the node listens on is taken", 500, Exit.CONFLICT,
+         _ONCE,
+         "stop the other process or change the listen setting named in the detail"),
+    Code("confirmation-needed", "this changes things for good and was not confirmed", 409,
+         Exit.NEEDS_YES, _ONCE,
+         "run it again with --yes"),
+    Code("partial-failure", "some items failed", 500, Exit.PARTIAL, _ONCE,
+         "read the answer of each item; only the failed ones need to be sent again"),
+    Code("exists-already", "something else is there already", 409, Exit.CONFLICT, _ONCE,
+         "choose another directory, or remove the old one with `dev cluster clean`"),
+    Code("file-unreadable", "a file cannot be read or written", 400, Exit.NOT_FOUND, _ONCE,
+         "check path and rights"),
+    Code("process-failed", "a node process did not come up", 500, Exit.UNHEALTHY, _ONCE,
+         "read its log: `chartseal dev cluster logs`"),
+    Code("internal", "an unforeseen fault of this software", 500, Exit.UNEXPECTED, _ONCE,
+         "run it again with -vv and report what it prints; it holds no patient data"),
+)
+# fmt: on

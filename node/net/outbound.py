@@ -1,0 +1,179 @@
+"""The connection that carries our frames to one member.
+
+Owns dialling, the jittered and capped back-off, joined writes and the pings that find a dead
+peer.  The member answers on it with PONG only; all else it sends travels on the connection
+that it dials to us, so there is never a tie to break between two connections.
+Invariant: at most one connection and one write in flight.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable
+
+from consensus.types import Rng
+from node.net.faults import FrameFault, LinkLost, NetFault, PeerFault
+from node.net.frame import FrameReader, FrameType, encode
+from node.net.limits import NetLimits
+from node.net.link import Connection
+from node.net.queue import SendQueue
+from node.net.statistics import Statistics
+
+PING_BYTES = 8
+
+
+class Outbound:
+    """Sends to ``peer_id`` for as long as ``run`` runs.
+
+    ``dial`` returns a connection whose handshake is complete; it raises ``NetFault`` or
+    ``OSError``.  ``on_fault`` hears of broken protocol, ``on_up`` and ``on_down`` of the
+    connection.
+    """
+
+    def __init__(
+        self,
+        peer_id: str,
+        *,
+        dial: Callable[[], Awaitable[Connection]],
+        limits: NetLimits,
+        statistics: Statistics,
+        rng: Rng,
+        clock_ms: Callable[[], int],
+        on_fault: Callable[[str, NetFault], None],
+        on_up: Callable[[], None],
+        on_down: Callable[[], None],
+    ) -> None:
+        self._peer_id = peer_id
+        self._dial = dial
+        self._limits = limits
+        self._statistics = statistics
+        self._rng = rng
+        self._clock_ms = clock_ms
+        self._on_fault = on_fault
+        self._on_up = on_up
+        self._on_down = on_down
+        self._queue = SendQueue(limits, statistics)
+        self._wake = asyncio.Event()
+        self._ping_number = 0
+        self._ping_sent_s: float | None = None
+        self._ping_due_s = 0.0
+
+    @property
+    def waiting_bytes(self) -> int:
+        return self._queue.waiting_bytes
+
+    def enqueue(self, frame_type: FrameType, encoded: bytes) -> bool:
+        if not self._queue.offer(frame_type, encoded, now_ms=self._clock_ms()):
+            return False
+        self._wake.set()
+        return True
+
+    async def run(self) -> None:
+        """Dial, send, and dial again, for ever."""
+        failures = 0
+        while True:
+            started_ms = self._clock_ms()
+            try:
+                connection = await self._dial()
+            except (NetFault, ssl.SSLError, OSError):  # TimeoutError is an OSError
+                self._statistics.dial_failures[self._peer_id] += 1
+            else:
+                await self._converse(connection)
+                _obey_cancellation()
+                # A peer that accepts and hangs up must not be dialled in a tight loop.
+                if self._clock_ms() - started_ms >= self._limits.redial_ms_max:
+                    failures = 0
+            await asyncio.sleep(self._backoff_ms(failures) / 1000)
+            failures = min(failures + 1, 16)
+
+    def _backoff_ms(self, failures: int) -> int:
+        ceiling = min(self._limits.redial_ms_max, self._limits.redial_ms_min << failures)
+        return self._rng.randrange(ceiling // 2, ceiling + 1)
+
+    async def _converse(self, connection: Connection) -> None:
+        self._queue.drop_stale(self._clock_ms())
+        self._ping_sent_s = None
+        self._ping_due_s = 0.0  # the first ping measures the round trip at once
+        self._statistics.sending_to.add(self._peer_id)
+        self._on_up()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._write(connection), name=f"net-write-{self._peer_id}")
+                group.create_task(self._read(connection), name=f"net-pong-{self._peer_id}")
+        except* LinkLost as lost:
+            self._statistics.connections_lost[_first(lost).code] += 1
+        except* (FrameFault, PeerFault) as faults:
+            self._on_fault(self._peer_id, _first(faults))
+        finally:
+            connection.abort()
+            self._statistics.sending_to.discard(self._peer_id)
+            self._on_down()
+
+    async def _write(self, connection: Connection) -> None:
+        while True:
+            self._wake.clear()
+            now_s = asyncio.get_running_loop().time()
+            self._ping(connection, now_s)
+            batch = self._queue.take(self._limits.write_bytes_max)
+            if not batch:
+                await self._sleep_until(self._next_ping_s())
+                continue
+            connection.write(b"".join([frame.encoded for frame in batch]))
+            for frame in batch:
+                self._statistics.frames_out[frame.type] += 1
+                self._statistics.bytes_out[frame.type] += len(frame.encoded)
+            await connection.drained(self._limits.write_stall_ms_max)
+
+    def _ping(self, connection: Connection, now_s: float) -> None:
+        if self._ping_sent_s is not None:
+            if now_s >= self._next_ping_s():
+                raise LinkLost("ping-timeout", f"{self._limits.ping_timeout_ms} ms")
+        elif now_s >= self._ping_due_s:
+            self._ping_number += 1
+            self._ping_sent_s = now_s
+            self._ping_due_s = now_s + self._limits.ping_every_ms / 1000
+            connection.write(
+                encode(FrameType.PING, self._ping_number.to_bytes(PING_BYTES, "big"))
+            )
+
+    def _next_ping_s(self) -> float:
+        if self._ping_sent_s is None:
+            return self._ping_due_s
+        return self._ping_sent_s + self._limits.ping_timeout_ms / 1000
+
+    async def _sleep_until(self, deadline_s: float) -> None:
+        handle = asyncio.get_running_loop().call_at(deadline_s, self._wake.set)
+        try:
+            await self._wake.wait()
+        finally:
+            handle.cancel()
+
+    async def _read(self, connection: Connection) -> None:
+        reader = FrameReader(types=frozenset({FrameType.PONG}), frame_bytes_max=1 + PING_BYTES)
+        while True:
+            data = await connection.read(self._limits.idle_ms_max)
+            for frame in reader.feed(data):
+                self._on_pong(frame.body)
+
+    def _on_pong(self, body: bytes) -> None:
+        if self._ping_sent_s is None or body != self._ping_number.to_bytes(PING_BYTES, "big"):
+            raise PeerFault("unasked-pong")
+        elapsed_s = asyncio.get_running_loop().time() - self._ping_sent_s
+        self._statistics.rtt_us[self._peer_id] = int(elapsed_s * 1_000_000)
+        self._ping_sent_s = None
+        self._wake.set()
+
+
+def _obey_cancellation() -> None:
+    """Raise the cancellation that a task group gives up for an error of the same moment.
+
+    Without it a sender would dial again after ``close`` asked it to end, and never end.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
+def _first(group: BaseExceptionGroup[NetFault]) -> NetFault:
+    """Return the first leaf: the writer and the reader of one connection fail together."""
+    found = group.exceptions[0]
+    return _first(found) if isinstance(found, BaseExceptionGroup) else found

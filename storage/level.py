@@ -1,0 +1,163 @@
+"""LevelDB behind the seam, through plyvel.
+
+Owns: the engine's options and the translation of every engine error, in one place.
+Refuses: repair.  LevelDB's own repair keeps what it can read and drops the rest in silence;
+a dropped vote lets a member sign twice, so a corrupt directory is rebuilt from peers instead.
+Invariant: no plyvel exception leaves this module.
+
+Paranoid checks are on: without them a damaged log record is skipped at start, and with it
+batches that were acknowledged.  A torn last record (process killed, power lost while an
+unsynced write was under way) is not damage and opens normally.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import plyvel
+
+from storage.errors import Corrupt, DataDirLocked, DataDirMissing, StorageFailure
+from storage.latch import Latch
+
+CACHE_BYTES_MAX: Final = 64 << 20
+WRITE_BUFFER_BYTES: Final = 16 << 20
+TABLE_BYTES_MAX: Final = 8 << 20
+OPEN_FILES_MAX: Final = 512
+BLOOM_BITS_PER_KEY: Final = 10  # about 1 % false positives, 1.25 bytes a key
+
+_ENGINE_ERRORS: Final = (plyvel.Error, OSError)
+
+
+class _Reader:
+    """Reads on a database or a snapshot; both are plyvel objects with the same two calls."""
+
+    def __init__(self, source: Any, path: Path, latch: Latch) -> None:
+        self._source = source
+        self._path = path
+        self._latch = latch
+
+    def _failure(self, error: Exception, doing: str) -> StorageFailure:
+        return self._latch.trip(_translate(error, doing, self._path))
+
+    def get(self, key: bytes) -> bytes | None:
+        try:
+            value: bytes | None = self._source.get(key, verify_checksums=True)
+        except _ENGINE_ERRORS as error:
+            raise self._failure(error, "reading") from error
+        return value
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        get = self._source.get
+        try:
+            return [get(key, verify_checksums=True) for key in keys]
+        except _ENGINE_ERRORS as error:
+            raise self._failure(error, "reading") from error
+
+    def scan(
+        self, lo: bytes, hi: bytes, *, reverse: bool = False, limit: int | None = None
+    ) -> Iterator[tuple[bytes, bytes]]:
+        if hi <= lo or (limit is not None and limit <= 0):
+            return iter(())
+        try:
+            # Opened here and not at the first pair: the view is that of the call.
+            pairs = self._source.iterator(
+                start=lo, stop=hi, reverse=reverse, verify_checksums=True
+            )
+        except _ENGINE_ERRORS as error:
+            raise self._failure(error, "scanning") from error
+        return self._drain(pairs, limit)
+
+    def _drain(self, pairs: Any, limit: int | None) -> Iterator[tuple[bytes, bytes]]:
+        left = -1 if limit is None else limit
+        try:
+            for pair in pairs:
+                yield pair
+                left -= 1
+                if left == 0:
+                    return
+        except _ENGINE_ERRORS as error:
+            raise self._failure(error, "scanning") from error
+        finally:
+            pairs.close()
+
+
+class LevelSnapshot(_Reader):
+    """A consistent view; holds back compaction of what it can see until closed."""
+
+    def close(self) -> None:
+        self._source.close()
+
+
+class LevelKV(_Reader):
+    """One LevelDB directory, open for reading and writing by this process only.
+
+    Raises ``DataDirMissing`` (nothing there and not ``create``), ``DataDirLocked``,
+    ``Corrupt`` or ``StorageFailure`` on opening.
+    """
+
+    def __init__(self, path: Path, *, create: bool, latch: Latch | None = None) -> None:
+        # CURRENT is the file LevelDB itself looks for; asking here keeps a missing
+        # directory from reading like a damaged one.
+        if not create and not (path / "CURRENT").exists():
+            raise DataDirMissing(path)
+        try:
+            database = plyvel.DB(
+                str(path),
+                create_if_missing=create,
+                paranoid_checks=True,
+                lru_cache_size=CACHE_BYTES_MAX,
+                write_buffer_size=WRITE_BUFFER_BYTES,
+                max_file_size=TABLE_BYTES_MAX,
+                max_open_files=OPEN_FILES_MAX,
+                bloom_filter_bits=BLOOM_BITS_PER_KEY,
+            )
+        except _ENGINE_ERRORS as error:
+            if "lock " in str(error) or "already held" in str(error):
+                raise DataDirLocked(path, None) from error
+            raise _translate(error, "opening", path) from error
+        super().__init__(database, path, latch or Latch())
+
+    def write(self, puts: Iterable[tuple[bytes, bytes | None]], *, sync: bool) -> None:
+        self._latch.check()
+        batch = self._source.write_batch(sync=sync)
+        put, delete = batch.put, batch.delete
+        for key, value in puts:
+            if value is None:
+                delete(key)
+            else:
+                put(key, value)
+        try:
+            batch.write()
+        except _ENGINE_ERRORS as error:
+            raise self._failure(error, "writing") from error
+
+    def snapshot(self) -> LevelSnapshot:
+        try:
+            return LevelSnapshot(self._source.snapshot(), self._path, self._latch)
+        except _ENGINE_ERRORS as error:
+            raise self._failure(error, "taking a snapshot of") from error
+
+    def approximate_bytes(self) -> int:
+        total = 0
+        try:
+            with os.scandir(self._path) as entries:
+                for entry in entries:
+                    try:
+                        total += entry.stat().st_size
+                    except FileNotFoundError:
+                        continue  # compaction removed it between the listing and the question
+        except OSError as error:
+            raise self._failure(error, "measuring") from error
+        return total
+
+    def close(self) -> None:
+        self._source.close()
+
+
+def _translate(error: Exception, doing: str, path: Path) -> StorageFailure:
+    said = error.args[0] if error.args else str(error)
+    text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(error)
+    if isinstance(error, plyvel.CorruptionError) or "orruption" in text:
+        return Corrupt(f"LevelDB found damage while {doing} ({text})", where=str(path))
+    return StorageFailure(f"LevelDB failed while {doing} {path}: {text}")

@@ -1,0 +1,165 @@
+"""The read side, on the live store or on a snapshot of it.
+
+Owns: turning keys into rows.  Refuses: writing, caching.
+Invariant: None means "not there"; anything there but unreadable raises ``Corrupt``.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from storage import keys
+from storage.blocks import Applied, BlockRow, StoredBlock, decode_row, split_body
+from storage.errors import Corrupt
+from storage.kv import Readable
+from storage.segments import Pointer, Segments
+
+
+class Reader:
+    """Rows by their names.  Every method raises ``StorageFailure`` on a disk error."""
+
+    def __init__(self, source: Readable, segments: Segments) -> None:
+        self._source = source
+        self._segments = segments
+
+    # --- consensus -------------------------------------------------------------------------
+
+    def consensus_pairs(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield every engine record in key order, as of the moment of the call."""
+        return self._scan(keys.CONSENSUS, b"", None)
+
+    def body(self, digest: bytes) -> bytes | None:
+        """Return the stored body, checksum and digest label verified."""
+        raw = self._source.get(keys.BODY + digest)
+        if raw is None:
+            return None
+        pointer = Pointer.decode(raw)
+        where = f"segment {pointer.segment} offset {pointer.offset}"
+        return split_body(self._segments.read(pointer), digest, where=where)
+
+    def has_body(self, digest: bytes) -> bool:
+        return self._source.get(keys.BODY + digest) is not None
+
+    def body_digests(self) -> Iterator[bytes]:
+        """Yield the digest of every stored body, applied or not, ascending."""
+        return (digest for digest, _ in self._scan(keys.BODY, b"", None))
+
+    # --- blocks ----------------------------------------------------------------------------
+
+    def applied(self) -> Applied | None:
+        """Return where the ledger stands, or None before the first block."""
+        raw = self._source.get(keys.APPLIED)
+        return None if raw is None else decode_row(Applied, raw, where="applied height")
+
+    def block(self, height: int) -> BlockRow | None:
+        raw = self._source.get(keys.block(height))
+        return None if raw is None else decode_row(BlockRow, raw, where=f"block {height}")
+
+    def height_of(self, digest: bytes) -> int | None:
+        """Return the height of the applied block with this body digest."""
+        raw = self._source.get(keys.HEIGHT_OF + digest)
+        return None if raw is None else int.from_bytes(raw, "big")
+
+    def seal(self, height: int) -> bytes | None:
+        """Return the seal leaf data of an applied block."""
+        return self._source.get(keys.seal(height))
+
+    def certificate(self, height: int) -> bytes | None:
+        return self._source.get(keys.certificate(height))
+
+    def iter_blocks(self, lo: int, hi: int) -> Iterator[StoredBlock]:
+        """Yield applied blocks ``lo <= height < hi`` with all parts, ascending.
+
+        Ends before ``hi`` at the newest block.  Raises ``Corrupt`` when a part is missing.
+        """
+        for _, raw in self._source.scan(keys.block(lo), keys.block(hi)):
+            row = decode_row(BlockRow, raw, where=f"a block from {lo}")
+            body, seal, certificate = (
+                self.body(row.digest),
+                self.seal(row.height),
+                self.certificate(row.height),
+            )
+            if body is None or seal is None or certificate is None:
+                raise Corrupt("part of a block is missing", where=f"block {row.height}")
+            yield StoredBlock(row, body, seal, certificate)
+
+    # --- log -------------------------------------------------------------------------------
+
+    def tile(self, level: int, n: int) -> bytes | None:
+        """Return the hashes of log tile ``n`` at ``level``, 32 bytes each."""
+        return self._source.get(keys.tile(level, n))
+
+    # --- state, transactions, indexes --------------------------------------------------------
+
+    def state_get(self, key: bytes) -> bytes | None:
+        return self._source.get(keys.STATE + key)
+
+    def state_get_many(self, state_keys: Sequence[bytes]) -> list[bytes | None]:
+        return self._source.get_many([keys.STATE + key for key in state_keys])
+
+    def state_scan(
+        self, prefix: bytes = b"", *, limit: int | None = None
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Yield state pairs whose key begins with ``prefix``, in key order."""
+        return self._scan(keys.STATE, prefix, limit)
+
+    def iter_state(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the whole state in key order."""
+        return self._scan(keys.STATE, b"", None)
+
+    def page(self, key: bytes) -> bytes | None:
+        """Return a page of the state tree."""
+        return self._source.get(keys.PAGE + key)
+
+    def page_many(self, page_keys: Sequence[bytes]) -> list[bytes | None]:
+        return self._source.get_many([keys.PAGE + key for key in page_keys])
+
+    def iter_pages(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield every page of the state tree in key order."""
+        return self._scan(keys.PAGE, b"", None)
+
+    def tx_row(self, txid: bytes) -> bytes | None:
+        return self._source.get(keys.TRANSACTION + txid)
+
+    def tx_rows(self, txids: Sequence[bytes]) -> list[bytes | None]:
+        return self._source.get_many([keys.TRANSACTION + txid for txid in txids])
+
+    def index_get(self, key: bytes) -> bytes | None:
+        return self._source.get(keys.INDEX + key)
+
+    def index_scan(
+        self, lo: bytes, hi: bytes, *, limit: int | None = None, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Yield index pairs with ``lo <= key < hi``, from the greatest with ``reverse``."""
+        pairs = self._source.scan(
+            keys.INDEX + lo, keys.INDEX + hi, reverse=reverse, limit=limit
+        )
+        return ((key[1:], value) for key, value in pairs)
+
+    # --- checkpoints and local facts ---------------------------------------------------------
+
+    def checkpoint(self, height: int) -> bytes | None:
+        """Return the checkpoint text saved for ``height``."""
+        raw = self._source.get(keys.checkpoint(height))
+        return None if raw is None else raw[8:]
+
+    def latest_checkpoint(self, *, covering: int | None = None) -> tuple[int, bytes] | None:
+        """Return (height, text) of the newest checkpoint, or None.
+
+        With ``covering``, a log index, None also when that leaf is not under it yet: log
+        sizes grow with height, so when the newest does not cover it none does.
+        """
+        lo, hi = keys.checkpoint(0), keys.after(keys.CHECKPOINT)
+        for key, raw in self._source.scan(lo, hi, reverse=True, limit=1):
+            if covering is None or int.from_bytes(raw[:8], "big") > covering:
+                return int.from_bytes(key[1:], "big"), raw[8:]
+        return None
+
+    def meta_get(self, name: bytes) -> bytes | None:
+        """Return a small local fact that is no part of the ledger."""
+        return self._source.get(keys.LOCAL + name)
+
+    def _scan(
+        self, letter: bytes, prefix: bytes, limit: int | None
+    ) -> Iterator[tuple[bytes, bytes]]:
+        whole = letter + prefix
+        pairs = self._source.scan(whole, keys.after(whole), limit=limit)
+        return ((key[1:], value) for key, value in pairs)

@@ -1,0 +1,57 @@
+"""Which layout a directory has and whose ledger it is.
+
+Owns: the record ``m schema``, written before anything else and never changed in place.
+Refuses: migration; a new layout is a new version and a rebuild from peers or from a backup.
+Invariant: a store that opened is of our version and of the asked-for network.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from consensus import wire
+from consensus.codec import Malformed
+from storage import keys
+from storage.errors import ForeignDataDir, SchemaMismatch
+from storage.kv import KV
+
+SCHEMA_VERSION: Final = 1
+_RECORD_BYTES_MAX: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """Layout version and the network digest (32 bytes) the directory belongs to."""
+
+    version: int
+    network: bytes
+
+
+def read(kv: KV) -> Schema | None:
+    """Return the record, None when the store has none; an unreadable one is a mismatch."""
+    raw = kv.get(keys.SCHEMA)
+    if raw is None:
+        return None
+    try:
+        return wire.decode(Schema, raw, size_max=_RECORD_BYTES_MAX)
+    except Malformed as error:
+        raise SchemaMismatch(found=None, expected=SCHEMA_VERSION) from error
+
+
+def bind(kv: KV, *, network: bytes, create: bool) -> None:
+    """Check the record, or with ``create`` write it durably into an empty store.
+
+    Raises ``SchemaMismatch`` (also for a store with content and no record) or
+    ``ForeignDataDir``.  A crash before the write leaves an empty store to create again.
+    """
+    found = read(kv)
+    if found is None:
+        empty = next(kv.scan(b"", b"\xff", limit=1), None) is None
+        if not (create and empty):
+            raise SchemaMismatch(found=None, expected=SCHEMA_VERSION)
+        record = wire.encode(Schema(SCHEMA_VERSION, network))
+        kv.write([(keys.SCHEMA, record)], sync=True)
+        return
+    if found.version != SCHEMA_VERSION:
+        raise SchemaMismatch(found=found.version, expected=SCHEMA_VERSION)
+    if found.network != network:
+        raise ForeignDataDir(found=found.network, expected=network)

@@ -1,0 +1,304 @@
+"""One data directory: consensus records, block bodies, and the applied ledger.
+
+    data_dir/LOCK                   who is using it
+    data_dir/kv/                    LevelDB: everything that is looked up
+    data_dir/segments/00000001.seg  block bodies, append-only
+
+Owns: the order of durable steps.  Refuses: any write after a failure, any knowledge of what
+the bytes mean.
+Invariant: a pointer in LevelDB never speaks of bytes that are not durable in a segment, and
+the applied height never speaks of a block whose state, log or body is not there.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+
+from consensus.types import Delete, Put, Record
+from storage import keys, schema
+from storage.blocks import append_body
+from storage.commit import BlockCommit, batch_of
+from storage.errors import DataDirMissing, StorageFailure
+from storage.kv import KV, KVSnapshot, MemoryKV
+from storage.latch import Latch
+from storage.level import LevelKV
+from storage.lock import DirectoryLock
+from storage.reader import Reader
+from storage.segments import Pointer, Segments, sync_directory
+
+KV_NAME = "kv"
+SEGMENTS_NAME = "segments"
+
+
+class Snapshot(Reader):
+    """The ledger as it was at one moment; bodies are immutable and read in place."""
+
+    def __init__(self, source: KVSnapshot, segments: Segments) -> None:
+        super().__init__(source, segments)
+        self._snapshot = source
+
+    def close(self) -> None:
+        """Release it; an open snapshot keeps LevelDB from dropping old versions."""
+        self._snapshot.close()
+
+    def __enter__(self) -> "Snapshot":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class Store(Reader):
+    """The durable side of one node.  Reads from any thread; writes take turns."""
+
+    def __init__(
+        self,
+        kv: KV,
+        segments: Segments,
+        *,
+        network: bytes,
+        create: bool,
+        latch: Latch | None = None,
+        lock: DirectoryLock | None = None,
+    ) -> None:
+        """Check whose store this is and cut the torn tail; takes ownership of the parts.
+
+        ``open`` composes the usual parts; tests and simulations bring their own.  Raises
+        ``SchemaMismatch``, ``ForeignDataDir`` or ``StorageFailure``.
+        """
+        super().__init__(kv, segments)
+        self._kv = kv
+        self._latch = latch or Latch()
+        self._lock = lock
+        self._turn = threading.Lock()
+        schema.bind(kv, network=network, create=create)
+        tail = kv.get(keys.TAIL)
+        self.torn_bytes = segments.recover(None if tail is None else Pointer.decode(tail))
+        """Bytes cut from the segments at this start: bodies nobody was promised."""
+
+    @classmethod
+    def open(cls, data_dir: Path, *, network: bytes, create: bool = False) -> "Store":
+        """Open the ledger of ``network`` in ``data_dir``; with ``create`` make it if missing.
+
+        Creation is finished by the next ``create`` when a crash interrupts it.  Raises
+        ``DataDirMissing``, ``DataDirLocked``, ``SchemaMismatch``, ``ForeignDataDir``,
+        ``Corrupt`` or ``StorageFailure``.
+        """
+        with ExitStack() as undo:
+            segments_dir = _directories(data_dir, create=create)
+            lock = undo.enter_context(DirectoryLock(data_dir))
+            latch = Latch()
+            kv = LevelKV(data_dir / KV_NAME, create=create, latch=latch)
+            undo.callback(kv.close)
+            segments = Segments(segments_dir, latch=latch)
+            undo.callback(segments.close)
+            store = cls(kv, segments, network=network, create=create, latch=latch, lock=lock)
+            undo.pop_all()
+        return store
+
+    @classmethod
+    def in_memory(cls, network: bytes, directory: Path) -> "Store":
+        """Return a store whose rows live in memory and whose bodies go to ``directory``."""
+        return cls(MemoryKV(), Segments(directory), network=network, create=True)
+
+    def close(self) -> None:
+        """Release everything; what was acknowledged is durable already.  Twice is harmless."""
+        with self._turn:
+            self._segments.close()
+            self._kv.close()
+            if self._lock is not None:
+                self._lock.close()
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def failure(self) -> StorageFailure | None:
+        """The failure after which this store refuses writes, or None."""
+        return self._latch.failure
+
+    @property
+    def segments(self) -> Segments:
+        """The segment files, for checking and copying; only the store appends."""
+        return self._segments
+
+    # --- consensus -------------------------------------------------------------------------
+
+    def save(
+        self,
+        records: Sequence[Record],
+        *,
+        bodies: Sequence[tuple[bytes, bytes]] = (),
+        sync: bool,
+    ) -> None:
+        """Write engine records and (digest, body) pairs; the records take effect in order.
+
+        With ``sync`` it returns once everything survives power loss.  Without, a crash may
+        undo this call and later unsynced ones, never part of it.  Bodies already stored are
+        not written again.  Raises ``StorageFailure``: stop the node.
+        """
+        with self._writing():
+            batch = self._flatten(records)
+            batch.update(self._append_bodies(bodies))
+            if batch or sync:
+                self._kv.write(batch.items(), sync=sync)
+
+    def _append_bodies(self, bodies: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+        pointers: dict[bytes, bytes] = {}
+        for digest, body in bodies:
+            key = keys.BODY + digest
+            if key not in pointers and self._kv.get(key) is None:
+                pointers[key] = append_body(self._segments, digest, body)
+        if pointers:
+            # Bytes before pointers, whatever the caller's ``sync``: a crash here leaves a
+            # torn tail that the next start cuts; the other order would leave a pointer to
+            # nothing.
+            self._segments.sync()
+            tail = self._segments.tail()
+            assert tail is not None, "a record was appended"
+            pointers[keys.TAIL] = tail.encode()
+        return pointers
+
+    def _flatten(self, records: Sequence[Record]) -> dict[bytes, bytes | None]:
+        """Return the net effect of ``records``; LevelDB itself has no range delete."""
+        batch: dict[bytes, bytes | None] = {}
+        for record in records:
+            if isinstance(record, Put):
+                batch[keys.CONSENSUS + record.key] = record.value
+            elif isinstance(record, Delete):
+                batch[keys.CONSENSUS + record.key] = None
+            else:
+                lo, hi = keys.CONSENSUS + record.lo, keys.CONSENSUS + record.hi
+                for key in [key for key in batch if lo <= key < hi]:
+                    batch[key] = None
+                for key, _ in self._kv.scan(lo, hi):
+                    batch[key] = None
+        return batch
+
+    def forget_bodies(self, digests: Sequence[bytes]) -> int:
+        """Drop the pointers of bodies that were never applied; return how many went.
+
+        Bodies of applied blocks stay whatever is asked.  Not synced: forgetting twice is
+        harmless.  The bytes stay in their segment until an archive leaves it behind.
+        """
+        with self._writing():
+            gone: list[tuple[bytes, bytes | None]] = [
+                (keys.BODY + digest, None)
+                for digest in dict.fromkeys(digests)
+                if self.has_body(digest) and self.height_of(digest) is None
+            ]
+            if gone:
+                self._kv.write(gone, sync=False)
+        return len(gone)
+
+    # --- ledger ----------------------------------------------------------------------------
+
+    def commit(self, block: BlockCommit) -> None:
+        """Return once the block and all it changed survive power loss, as one batch.
+
+        A block that is there already is left alone.  Raises ``AssertionError`` for another
+        block at an applied height, a gap, a log that does not continue, or a body that was
+        not saved first; ``StorageFailure`` on a disk error.
+        """
+        with self._writing():
+            if self._follows(block):
+                self._kv.write(batch_of(block), sync=True)
+
+    def _follows(self, block: BlockCommit) -> bool:
+        """Return False for a repeat; assert that anything else continues the ledger."""
+        applied = self.applied()
+        reached = 0 if applied is None else applied.height
+        if block.height <= reached:
+            row = self.block(block.height)
+            assert row is not None, f"applied block {block.height} has no row"
+            assert row.digest == block.digest, (
+                f"block {block.height} is {row.digest.hex()}, not {block.digest.hex()}"
+            )
+            return False
+        assert block.height == reached + 1, f"block {block.height} after {reached}"
+        if applied is not None:
+            assert block.first_index == applied.log_size, (
+                f"leaves from {block.first_index}, log has {applied.log_size}"
+            )
+        assert self.has_body(block.digest), f"body of block {block.height} is not stored"
+        return True
+
+    def save_checkpoint(self, height: int, text: bytes, *, sync: bool = False) -> None:
+        """Keep a cosigned checkpoint; its second line is the log size in decimal.
+
+        Losing one costs nothing that peers cannot give again, hence unsynced by default.
+        """
+        lines = text.split(b"\n", 2)
+        assert len(lines) == 3, "checkpoint text has three lines at least"
+        assert lines[1].isdigit(), "checkpoint text has no size line"
+        with self._writing():
+            row = keys.be64(int(lines[1])) + text
+            self._kv.write([(keys.checkpoint(height), row)], sync=sync)
+
+    def meta_put(self, name: bytes, value: bytes | None, *, sync: bool = True) -> None:
+        """Keep a small local fact; None forgets it."""
+        with self._writing():
+            self._kv.write([(keys.LOCAL + name, value)], sync=sync)
+
+    # --- views -----------------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        """Return a consistent view that later commits do not change; close it."""
+        return Snapshot(self._kv.snapshot(), self._segments)
+
+    def scan_all(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield every raw pair there is, checksums verified: for checking and export."""
+        return self._kv.scan(b"", b"\xff")
+
+    def sizes(self) -> dict[str, int]:
+        """Return figures for metrics: bytes on disk, segment files, height, log leaves."""
+        applied = self.applied()
+        return {
+            "kv_bytes": self._kv.approximate_bytes(),
+            "segment_bytes": self._segments.bytes_total(),
+            "segments": len(self._segments.numbers()),
+            "height": 0 if applied is None else applied.height,
+            "log_size": 0 if applied is None else applied.log_size,
+        }
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with self._turn:
+            self._latch.check()
+            try:
+                yield
+            except StorageFailure as failure:
+                self._latch.trip(failure)
+                raise
+
+
+def _directories(data_dir: Path, *, create: bool) -> Path:
+    """Return the segment directory, with ``create`` after making both, private and durable."""
+    segments_dir = data_dir / SEGMENTS_NAME
+    if not create:
+        if not segments_dir.is_dir():
+            raise DataDirMissing(data_dir)
+        return segments_dir
+    try:
+        for directory in (data_dir, segments_dir):
+            if not directory.is_dir():
+                directory.mkdir(mode=0o700, parents=True)
+                sync_directory(directory.parent)
+    except OSError as error:
+        raise StorageFailure(f"cannot create {segments_dir}: {error.strerror}") from error
+    return segments_dir

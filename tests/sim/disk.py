@@ -1,0 +1,87 @@
+"""A disk that forgets: atomic write batches, of which a crash keeps only a prefix.
+
+``live`` is what a running process reads, ``synced`` what power loss leaves for certain.  A
+batch lands whole or not at all, and a sync makes every earlier batch durable too, as LevelDB
+with a write-ahead log promises.
+"""
+
+import random
+from typing import Any
+
+from consensus.types import Delete, DeleteRange, Put
+
+Batch = tuple[tuple[Any, ...], ...]
+
+
+def put(key: bytes, value: Any) -> tuple[Any, ...]:
+    return ("put", key, value)
+
+
+def from_records(prefix: bytes, records: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    """Return consensus records as operations of one batch, in order."""
+    operations: list[tuple[Any, ...]] = []
+    for record in records:
+        if type(record) is Put:
+            operations.append(("put", prefix + record.key, record.value))
+        elif type(record) is Delete:
+            operations.append(("delete", prefix + record.key))
+        elif type(record) is DeleteRange:
+            operations.append(("range", prefix + record.lo, prefix + record.hi))
+        else:
+            raise AssertionError(f"not a record: {type(record).__name__}")
+    return operations
+
+
+def _apply(store: dict[bytes, Any], batch: Batch) -> None:
+    for operation in batch:
+        kind = operation[0]
+        if kind == "put":
+            store[operation[1]] = operation[2]
+        elif kind == "delete":
+            store.pop(operation[1], None)
+        else:
+            lo, hi = operation[1], operation[2]
+            for key in [key for key in store if lo <= key < hi]:
+                del store[key]
+
+
+class Disk:
+    def __init__(self) -> None:
+        self.live: dict[bytes, Any] = {}
+        self.synced: dict[bytes, Any] = {}
+        self._unsynced: list[Batch] = []
+        self._written = 0
+        self._durable = 0
+
+    def write(self, operations: list[tuple[Any, ...]]) -> int:
+        """Write one batch; return the mark to give to ``sync``."""
+        batch = tuple(operations)
+        _apply(self.live, batch)
+        self._unsynced.append(batch)
+        self._written += 1
+        return self._written
+
+    def sync(self, mark: int) -> None:
+        """Everything written up to ``mark`` survives power loss from now on."""
+        while self._durable < mark:
+            _apply(self.synced, self._unsynced.pop(0))
+            self._durable += 1
+
+    def crash(self, rng: random.Random, *, power_loss: bool) -> int:
+        """Keep a prefix of the unsynced batches (all of them when only the process died).
+
+        Returns how many batches were lost.
+        """
+        kept = rng.randint(0, len(self._unsynced)) if power_loss else len(self._unsynced)
+        lost = len(self._unsynced) - kept
+        for batch in self._unsynced[:kept]:
+            _apply(self.synced, batch)
+        self._unsynced.clear()
+        self._durable = self._written
+        self.live = dict(self.synced)
+        return lost
+
+    def pairs(self, prefix: bytes) -> list[tuple[bytes, Any]]:
+        """Return what is stored under ``prefix``, ascending by key, prefix removed."""
+        size = len(prefix)
+        return sorted((k[size:], v) for k, v in self.live.items() if k.startswith(prefix))

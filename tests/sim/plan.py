@@ -1,0 +1,89 @@
+"""What a seed means: one plan of cluster, load and faults, all drawn from the seed.
+
+Swarm testing: each seed turns on its own subset of the faults and draws their strength, so
+that a frequent fault does not hide a rare one.
+"""
+
+import random
+from dataclasses import dataclass
+
+MS = 1000  # microseconds
+
+SIZES = {"raft": (1, 3, 3, 3, 5), "pbft": (1, 4, 4, 4, 5, 7), "oneleader": (1, 3, 4)}
+TWINS, SILENT, GARBAGE, FORGER = "twins", "silent", "garbage", "forger"
+BYZANTINE_KINDS = (TWINS, TWINS, TWINS, FORGER, FORGER, SILENT, GARBAGE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    seed: int
+    engine: str
+    members: int
+    faults_us: int
+    transactions: int
+    block_transactions_max: int
+    window: int
+    latency_us: int
+    latency_spread_us: int
+    loss: float
+    duplication: float
+    slow_message: float  # share of messages that arrive very late
+    partition_us: int  # mean time between partitions; 0: none
+    partition_stability_us: int
+    crash_us: int  # mean time between crashes; 0: none
+    crash_point: float  # chance of a crash at each step of a turn
+    power_loss: float  # share of crashes that lose unsynced writes
+    down_us: int
+    sync_us: int
+    slow_sync: float  # share of syncs that take far longer
+    apply_us: int
+    pause_us: int  # mean time between pauses; 0: none
+    skew_ms: int
+    step_while_writing: bool
+    real_keys: bool
+    byzantine: tuple[tuple[int, str], ...]
+
+
+def draw(seed: int, engine: str) -> Plan:
+    """Return the plan of ``seed``; the same arguments give the same plan for ever."""
+    rng = random.Random(f"plan/{engine}/{seed}")
+
+    def sometimes(share: float) -> bool:
+        return rng.random() < share
+
+    members = rng.choice(SIZES[engine])
+    faults_max = (members - 1) // 3
+    byzantine: tuple[tuple[int, str], ...] = ()
+    if engine == "pbft" and faults_max and sometimes(0.45):
+        count = rng.randint(1, faults_max)
+        who = sorted(rng.sample(range(members), count))
+        byzantine = tuple((index, rng.choice(BYZANTINE_KINDS)) for index in who)
+    latency_us = rng.choice((200, 1000, 3000, 10_000))
+    return Plan(
+        seed=seed,
+        engine=engine,
+        members=members,
+        faults_us=rng.randint(2000, 4500) * MS,
+        transactions=rng.randint(8, 36),
+        block_transactions_max=rng.choice((1, 1, 2, 3, 8)),
+        window=rng.choice((1, 1, 1, 2, 4)),
+        latency_us=latency_us,
+        latency_spread_us=latency_us * rng.choice((0, 1, 1, 4)),
+        loss=rng.uniform(0.0, 0.25) if sometimes(0.5) else 0.0,
+        duplication=rng.uniform(0.0, 0.3) if sometimes(0.4) else 0.0,
+        slow_message=rng.uniform(0.0, 0.05) if sometimes(0.4) else 0.0,
+        partition_us=rng.randint(300, 1500) * MS if sometimes(0.5) else 0,
+        partition_stability_us=rng.randint(100, 1200) * MS,
+        crash_us=rng.randint(250, 1500) * MS if sometimes(0.55) else 0,
+        crash_point=rng.uniform(0.001, 0.02) if sometimes(0.4) else 0.0,
+        power_loss=rng.choice((0.0, 0.5, 1.0, 1.0)),
+        down_us=rng.randint(20, 800) * MS,
+        sync_us=rng.choice((100, 500, 2000, 8000)),
+        slow_sync=rng.uniform(0.0, 0.1) if sometimes(0.3) else 0.0,
+        apply_us=rng.choice((0, 0, 500, 5000)),
+        pause_us=rng.randint(400, 2000) * MS if sometimes(0.25) else 0,
+        skew_ms=rng.choice((0, 0, 50, 400)),
+        step_while_writing=sometimes(0.6),
+        real_keys=engine == "pbft" and seed % 97 == 5,
+        byzantine=byzantine,
+    )

@@ -1,0 +1,102 @@
+"""Well-formed blocks for storage tests: real headers, seals, links and log tiles."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+
+from consensus import codec
+from storage.blocks import BODY_TAG
+from storage.check import SEAL_TAG, expected_tiles, merkle_root
+from storage.commit import BlockCommit
+from storage.store import Store
+
+NETWORK = sha256(b"network").digest()
+OTHER_NETWORK = sha256(b"another network").digest()
+
+
+@dataclass
+class Chain:
+    """Makes block after block; every block carries ``transactions`` of them."""
+
+    transactions: int = 3
+    parent: bytes = NETWORK
+    parent_seal: bytes = NETWORK
+    height: int = 0
+    leaves: list[bytes] = field(default_factory=list)
+
+    def next(self) -> tuple[bytes, BlockCommit]:
+        """Return the body and the commit of the next block."""
+        self.height += 1
+        height = self.height
+        payloads = [b"tx %d/%d" % (height, n) for n in range(self.transactions)]
+        txids = [sha256(b"\x00" + payload).digest() for payload in payloads]
+        header = codec.encode(
+            [1, NETWORK, 0, height, self.parent, height * 1000, "north", merkle_root(txids)]
+        )
+        digest = sha256(BODY_TAG + header).digest()
+        first, count = len(self.leaves), len(txids)
+        results = b"\x00\x00" * count
+        results_root = merkle_root([sha256(b"\x00\x00\x00").digest()] * count)
+        state_root = sha256(b"state %d" % height).digest()
+        seal = SEAL_TAG + codec.encode(
+            [
+                height,
+                self.parent_seal,
+                digest,
+                height * 1000,
+                first,
+                count,
+                results_root,
+                height,
+                state_root,
+                sha256(b"members").digest(),
+            ]
+        )
+        self.leaves += [*txids, sha256(b"\x00" + seal).digest()]
+        self.parent, self.parent_seal = digest, sha256(seal).digest()
+        commit = BlockCommit(
+            height=height,
+            digest=digest,
+            header=header,
+            txids=b"".join(txids),
+            certificate=b"certificate %d" % height,
+            position=height + 100,
+            seal=seal,
+            first_index=first,
+            count=count,
+            results=results,
+            log_tiles=list(self._tiles()),
+            state=[(b"height", b"%d" % height), (b"at/%d" % height, b"x")],
+            state_pages=[(b"page", b"of %d" % height)],
+            state_root=state_root,
+            state_height=height,
+            log_size=len(self.leaves),
+            log_root=merkle_root(self.leaves),
+            transactions=[(txid, b"row of %d" % height) for txid in txids],
+            index=[(b"by-height/%08d" % height, digest)],
+        )
+        return codec.encode([header, payloads]), commit
+
+    def _tiles(self) -> Iterator[tuple[int, int, bytes]]:
+        hashes = self.leaves
+        by_level = [hashes]
+        while len(hashes) >= 256:
+            whole = range(0, len(hashes) - len(hashes) % 256, 256)
+            hashes = [merkle_root(hashes[at : at + 256]) for at in whole]
+            by_level.append(hashes)
+        for level, n, count in expected_tiles(len(self.leaves)):
+            yield level, n, b"".join(by_level[level][n * 256 : n * 256 + count])
+
+
+def extend(store: Store, chain: Chain, blocks: int) -> list[BlockCommit]:
+    """Save and commit ``blocks`` more blocks of ``chain`` and return their commits."""
+    commits = []
+    for _ in range(blocks):
+        body, commit = chain.next()
+        store.save([], bodies=[(commit.digest, body)], sync=True)
+        store.commit(commit)
+        commits.append(commit)
+    return commits
+
+
+__all__ = ["NETWORK", "OTHER_NETWORK", "Chain", "extend", "replace"]
