@@ -39,7 +39,7 @@ FORMAT: Final = "chartseal-keys"
 VERSION: Final = 1
 FILE_BYTES_MAX: Final = 16 << 10
 PASSPHRASE_BYTES_MAX: Final = 4096
-PASSPHRASE_FILE_VARIABLE: Final = "CHARTSEAL_PASSPHRASE_FILE"
+ENVIRONMENT_VARIABLE: Final = "CHARTSEAL_PASSPHRASE_FILE"
 _SEED_BYTES: Final = 32
 _CIPHER: Final = "xsalsa20-poly1305"
 # A forged file must not make us hash for an hour or take all memory.
@@ -85,9 +85,12 @@ class NodeKeys:
     __slots__ = ("_seeds", "consensus", "cosigner", "encryption", "identity", "node", "public")
 
     def __init__(self, node: str, seeds: tuple[bytes, bytes, bytes, bytes]) -> None:
-        """Take four 32-byte seeds in the order identity, consensus, cosigner, encryption."""
-        assert len(set(seeds)) == 4, "each role has a key of its own"
-        assert all(len(seed) == _SEED_BYTES for seed in seeds), "a seed has 32 bytes"
+        """Take four 32-byte seeds in the order identity, consensus, cosigner, encryption.
+
+        Raises ``ValueError`` unless they are four and differ.
+        """
+        if len(set(seeds)) != 4 or any(len(seed) != _SEED_BYTES for seed in seeds):
+            raise ValueError("four different seeds of 32 bytes")
         self._seeds = seeds
         self.node: Final = node
         self.identity: Final = Signer(seeds[0])
@@ -171,7 +174,7 @@ def load(path: Path, passphrase: bytes) -> NodeKeys:
         version, node, *seeds = codec.decode(plaintext, size_max=FILE_BYTES_MAX)
         one, two, three, four = seeds
         keys = NodeKeys(node, (one, two, three, four))
-    except (codec.Malformed, ValueError, TypeError, AssertionError) as error:
+    except (codec.Malformed, ValueError, TypeError) as error:
         raise KeystoreError("keystore-malformed", f"{path}: sealed content") from error
     if version != VERSION or stated != (node, keys.public.plain()):
         raise KeystoreError("keystore-malformed", f"{path}: public keys are of other seeds")
@@ -203,7 +206,7 @@ def read_passphrase(
     Raises ``KeystoreError`` (keystore-passphrase-missing, keystore-permissions).
     """
     variables = os.environ if environment is None else environment
-    named = variables.get(PASSPHRASE_FILE_VARIABLE)
+    named = variables.get(ENVIRONMENT_VARIABLE)
     if passphrase_file is None and named:
         passphrase_file = Path(named)
     if passphrase_file is not None:

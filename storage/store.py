@@ -78,6 +78,7 @@ class Store(Reader):
         self._latch = latch or Latch()
         self._lock = lock
         self._turn = threading.Lock()
+        self._closed = False
         schema.bind(kv, network=network, create=create)
         tail = kv.get(keys.TAIL)
         self.torn_bytes = segments.recover(None if tail is None else Pointer.decode(tail))
@@ -109,8 +110,13 @@ class Store(Reader):
         return cls(MemoryKV(), Segments(directory), network=network, create=True)
 
     def close(self) -> None:
-        """Release everything; what was acknowledged is durable already.  Twice is harmless."""
+        """Release everything; what was acknowledged is durable already.  Twice is harmless.
+
+        Waits for a write under way.  Reads in other threads must have ended: LevelDB's
+        memory goes away.
+        """
         with self._turn:
+            self._closed = True
             self._segments.close()
             self._kv.close()
             if self._lock is not None:
@@ -279,6 +285,7 @@ class Store(Reader):
     @contextmanager
     def _writing(self) -> Iterator[None]:
         with self._turn:
+            assert not self._closed, "the store is closed"
             self._latch.check()
             try:
                 yield

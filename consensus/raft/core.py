@@ -79,7 +79,7 @@ class Core:
         self.heard_ms = now_ms  # when the leader last spoke
         self.election_due_ms = 0
         self.heartbeat_due_ms = 0
-        self.quorum_due_ms = 0
+        self.quorum_since_ms = 0  # leader: start of the interval whose answers are counted
         self.fetch_due_ms = now_ms
         self.round_changed_ms = now_ms
         self.refusals: Counter[str] = Counter()
@@ -166,6 +166,10 @@ class Core:
     def rearm_election(self) -> None:
         low, spread = self.config.election_ms_min, self.config.election_ms_spread
         self.election_due_ms = self.now_ms + self.rng.randrange(low, low + spread)
+
+    @property
+    def quorum_due_ms(self) -> int:
+        return self.quorum_since_ms + self.config.election_ms_min
 
     def enter_term(self, term: int, vote: NodeId | None) -> None:
         assert term > self.term, f"term {term} after {self.term}"

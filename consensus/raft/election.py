@@ -119,10 +119,9 @@ def on_vote_response(core: Core, message: VoteResponse) -> None:
 
 def check_quorum(core: Core) -> None:
     """Step down unless a majority answered since the last check (thesis 6.2)."""
-    heard = [peer for peer, progress in core.progress.items() if progress.recent_active]
+    since_ms = core.quorum_since_ms
+    heard = [peer for peer, at in core.progress.items() if at.heard_ms >= since_ms]
     if len(heard) + 1 < core.majority:
         core.become_follower(core.term, None)
         return
-    for progress in core.progress.values():
-        progress.recent_active = False
-    core.quorum_due_ms = core.now_ms + core.config.election_ms_min
+    core.quorum_since_ms = core.now_ms

@@ -34,9 +34,7 @@ def acknowledge(core: Core, index: int) -> None:
         return
     core.say_after(
         core.leader,
-        AppendResponse(
-            core.config.committee.epoch, core.term, core.self_id, True, index, 0, 0
-        ),
+        AppendResponse(core.config.committee.epoch, core.term, core.self_id, True, index, 0, 0),
     )
 
 
@@ -114,9 +112,7 @@ def _refuse_gap(core: Core, message: Append) -> None:
     hint = max(hint, core.commit)
     term = core.log.term_at(hint)
     assert term is not None
-    _refuse(
-        core, message.sender, index=message.prev_index, hint_index=hint, hint_term=term
-    )
+    _refuse(core, message.sender, index=message.prev_index, hint_index=hint, hint_term=term)
 
 
 def _learn_base_term(core: Core, message: Append) -> None:

@@ -54,7 +54,7 @@ class Progress:
     inflights: Inflights
     state: ProgressState = ProgressState.PROBE
     paused: bool = False  # until the next heartbeat response: a probe or an empty append is out
-    recent_active: bool = False
+    heard_ms: int = -1  # when the peer last answered in this term; -1: not yet
     sent_commit: int = 0
     snapshot_sent_ms: int = 0
 

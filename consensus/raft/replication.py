@@ -34,7 +34,7 @@ def become_leader(core: Core) -> None:
     core.term_start = core.log.last + 1
     core.round_changed_ms = core.now_ms
     core.heartbeat_due_ms = core.now_ms + config.heartbeat_ms
-    core.quorum_due_ms = core.now_ms + config.election_ms_min
+    core.quorum_since_ms = core.now_ms
     core.append((Entry(core.term, core.term_start, None),))
     core.each_peer(send_append)
 
@@ -63,12 +63,18 @@ def propose(core: Core, proposal: Proposal) -> ProposeResult:
 
 def send_append(core: Core, peer: NodeId) -> None:
     """Send what ``peer`` lacks, within its limits; nothing when it is paused or up to date."""
+    while _send_one(core, peer):
+        pass  # ends: the window of unacknowledged appends is bounded
+
+
+def _send_one(core: Core, peer: NodeId) -> bool:
+    """Send one message if one is due; return whether more entries may follow it."""
     progress, log = core.progress[peer], core.log
     if progress.state is ProgressState.SNAPSHOT or progress.paused:
-        return
+        return False
     if progress.next - 1 < log.base.index:
         _send_snapshot(core, peer)
-        return
+        return False
     entries: tuple[Entry, ...] = ()
     if not progress.inflights.full:
         entries = log.slice(
@@ -78,10 +84,9 @@ def send_append(core: Core, peer: NodeId) -> None:
         )
     probing = progress.state is ProgressState.PROBE
     if not entries and not probing and progress.sent_commit >= core.commit:
-        return
+        return False
     _say_append(core, peer, entries)
-    if entries and not probing and progress.next <= log.last:
-        send_append(core, peer)  # ends: the window of unacknowledged appends is bounded
+    return bool(entries) and progress.next <= log.last
 
 
 def _say_append(core: Core, peer: NodeId, entries: tuple[Entry, ...]) -> None:
@@ -128,9 +133,7 @@ def send_heartbeats(core: Core) -> None:
     for peer, progress in core.progress.items():
         # Never beyond what the peer acknowledged: it may not have those entries, or others.
         commit = min(progress.match, core.commit)
-        core.say_now(
-            peer, Heartbeat(config.committee.epoch, core.term, core.self_id, commit)
-        )
+        core.say_now(peer, Heartbeat(config.committee.epoch, core.term, core.self_id, commit))
         waited_ms = core.now_ms - progress.snapshot_sent_ms
         if progress.state is ProgressState.SNAPSHOT and waited_ms >= config.election_ms_min:
             _send_snapshot(core, peer)  # the first may have been lost
@@ -141,15 +144,14 @@ def on_heartbeat_response(core: Core, message: HeartbeatResponse) -> None:
         core.refuse("heartbeat answer to no leader")
         return
     progress = core.progress[message.sender]
-    progress.recent_active = True
+    progress.heard_ms = core.now_ms
     progress.paused = False
-    if progress.state is ProgressState.SNAPSHOT:
-        return
+    said = len(core.send_now)
     send_append(core, message.sender)
-    # Everything is under way but not acknowledged: an append may have been lost.  An empty one
-    # at the end makes the peer refuse if so, and say where it stands.
-    lacking = progress.match < core.log.last
-    if lacking and progress.state is ProgressState.REPLICATE and not progress.paused:
+    lacking = progress.match < core.log.last and len(core.send_now) == said
+    if lacking and progress.state is ProgressState.REPLICATE:
+        # All is under way and not acknowledged: an append may have been lost.  An empty one at
+        # the end makes the peer refuse if so, and say where it stands.
         _say_append(core, message.sender, ())
 
 
@@ -161,7 +163,7 @@ def on_append_response(core: Core, message: AppendResponse) -> None:
         core.refuse("append answer beyond our log")
         return
     progress = core.progress[message.sender]
-    progress.recent_active = True
+    progress.heard_ms = core.now_ms
     if message.success:
         _on_acknowledged(core, message.sender, message.index)
         return
@@ -187,7 +189,7 @@ def _on_acknowledged(core: Core, peer: NodeId, index: int) -> None:
         # By match, not by the snapshot's own index: whatever brought the peer here, appends
         # can go on.
         progress.become_replicate()
-    if moved and not maybe_commit(core):
+    if not (moved and maybe_commit(core)):
         send_append(core, peer)
 
 

@@ -5,8 +5,7 @@ signed note by the members' tlog-cosignatures of type 0x04 (Ed25519 with a time)
 bytes come out under Raft and under PBFT, and tools we did not write can check them.
 
 Owns: the texts, their strict parsing, the policy that says whose cosignatures count.
-Refuses: extension lines (nobody would vouch for them), and the choice of what to cosign: a
-member cosigns only what it has applied, which the replica decides.
+Refuses: extension lines (nobody would vouch for them), and the choice of what to cosign.
 Invariant: one member counts once, whatever lines a note carries.  A cosignature does not
 commit to the cosigner's name, therefore a policy never holds one key twice.
 """

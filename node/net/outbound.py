@@ -78,7 +78,6 @@ class Outbound:
                 self._statistics.dial_failures[self._peer_id] += 1
             else:
                 await self._converse(connection)
-                _obey_cancellation()
                 # A peer that accepts and hangs up must not be dialled in a tight loop.
                 if self._clock_ms() - started_ms >= self._limits.redial_ms_max:
                     failures = 0
@@ -96,17 +95,37 @@ class Outbound:
         self._statistics.sending_to.add(self._peer_id)
         self._on_up()
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._write(connection), name=f"net-write-{self._peer_id}")
-                group.create_task(self._read(connection), name=f"net-pong-{self._peer_id}")
-        except* LinkLost as lost:
-            self._statistics.connections_lost[_first(lost).code] += 1
-        except* (FrameFault, PeerFault) as faults:
-            self._on_fault(self._peer_id, _first(faults))
+            await self._first_end(connection)
+        except LinkLost as lost:
+            self._statistics.connections_lost[lost.code] += 1
+        except (FrameFault, PeerFault) as fault:
+            self._on_fault(self._peer_id, fault)
         finally:
             connection.abort()
             self._statistics.sending_to.discard(self._peer_id)
             self._on_down()
+
+    async def _first_end(self, connection: Connection) -> None:
+        """Write and read until one of them fails; raise its error.
+
+        Not a task group: in Python 3.11 it can drop a cancellation that comes together with
+        an error, and this sender would dial again after ``close`` asked it to end.
+        """
+        loop = asyncio.get_running_loop()
+        halves = [
+            loop.create_task(self._write(connection), name=f"net-write-{self._peer_id}"),
+            loop.create_task(self._read(connection), name=f"net-pong-{self._peer_id}"),
+        ]
+        try:
+            done, _ = await asyncio.wait(halves, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for half in halves:
+                half.cancel()
+            outcomes = await asyncio.gather(*halves, return_exceptions=True)
+        # Both may have failed in the same turn: our own error is the one that must be heard.
+        errors = [each for each in outcomes if isinstance(each, Exception)]
+        assert done, "wait returns when one is done"
+        raise min(errors, key=lambda error: isinstance(error, NetFault))
 
     async def _write(self, connection: Connection) -> None:
         while True:
@@ -161,19 +180,3 @@ class Outbound:
         self._statistics.rtt_us[self._peer_id] = int(elapsed_s * 1_000_000)
         self._ping_sent_s = None
         self._wake.set()
-
-
-def _obey_cancellation() -> None:
-    """Raise the cancellation that a task group gives up for an error of the same moment.
-
-    Without it a sender would dial again after ``close`` asked it to end, and never end.
-    """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
-
-
-def _first(group: BaseExceptionGroup[NetFault]) -> NetFault:
-    """Return the first leaf: the writer and the reader of one connection fail together."""
-    found = group.exceptions[0]
-    return _first(found) if isinstance(found, BaseExceptionGroup) else found

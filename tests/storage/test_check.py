@@ -116,7 +116,9 @@ def test_a_flipped_byte_in_a_body_is_found(store: Store, tmp_path: Path) -> None
 def test_a_flipped_byte_in_leveldb_is_found(tmp_path: Path) -> None:
     with Store.open(tmp_path, network=NETWORK, create=True) as store:
         extend(store, Chain(), 50)
-        store._kv._source.compact_range()
+    kv = LevelKV(tmp_path / "kv", create=False)
+    kv._source.compact_range()
+    kv.close()
     for path in (tmp_path / "kv").glob("*.ldb"):
         raw = bytearray(path.read_bytes())
         raw[len(raw) // 2] ^= 1

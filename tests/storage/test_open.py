@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -187,21 +188,22 @@ def test_a_damaged_table_is_noticed_by_whoever_reads_it(tmp_path: Path) -> None:
         list(store.iter_state())
 
 
-@pytest.mark.parametrize("reading", ["get", "get_many", "scan", "snapshot"])
+READINGS: dict[str, Callable[[LevelKV], object]] = {
+    "get": lambda kv: kv.get(b"s00007"),
+    "get_many": lambda kv: kv.get_many([b"s00007"]),
+    "scan": lambda kv: list(kv.scan(b"s", b"t")),
+    "snapshot": lambda kv: kv.snapshot().get(b"s00007"),
+}
+
+
+@pytest.mark.parametrize("reading", READINGS)
 def test_damage_closes_the_store_for_writing(tmp_path: Path, reading: str) -> None:
     directory = filled(tmp_path)
     kv = LevelKV(directory, create=False)
     for path in directory.glob("*.ldb"):
         path.write_bytes(b"\x00" * path.stat().st_size)
     with pytest.raises(StorageFailure):
-        if reading == "get":
-            kv.get(b"s00007")
-        elif reading == "get_many":
-            kv.get_many([b"s00007"])
-        elif reading == "snapshot":
-            kv.snapshot().get(b"s00007")
-        else:
-            list(kv.scan(b"s", b"t"))
+        READINGS[reading](kv)
     with pytest.raises(StorageFailure, match="refusing to write"):
         kv.write([(b"a", b"b")], sync=False)
     kv.close()

@@ -1,0 +1,306 @@
+"""Questions to the applied ledger: transactions, blocks, records, receipts, state proofs.
+
+Owns: reading rows and turning them into answers with their proofs.  Synchronous, safe to call
+from a worker thread.  Refuses: guesses.  What is not on the ledger is None; a receipt that no
+certified checkpoint covers yet raises ``ReceiptPending``.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from consensus import wire
+from node.book import LEAF_PREFIX, Book, TxRow
+from node.ledger import block as blocks
+from node.ledger import checkpoint as checkpoints
+from node.ledger import merkle, transaction
+from node.ledger.families import record
+from node.ledger.receipt import Item, Receipt
+from node.ledger.smt import StateProof, StateTree
+from node.ledger.tiles import TileLog
+from node.ledger.transaction import Transaction
+from storage.blocks import BlockRow
+from storage.store import Snapshot, Store
+
+RECORD_OCCURRENCES_MAX: Final = 64
+
+
+class ReceiptPending(Exception):
+    """The transaction is applied; a quorum has not cosigned a tree head over it yet."""
+
+    code = "receipt-pending"
+
+
+@dataclass(frozen=True, slots=True)
+class BlockView:
+    """One applied block for people: heights, digests, times, and its transactions' rows."""
+
+    height: int
+    digest: bytes
+    parent: bytes
+    time_ms: int
+    proposer: str
+    txids: tuple[bytes, ...]
+    results: tuple[int, ...]
+    first_index: int
+    count: int
+    log_size: int
+    log_root: bytes
+    state_height: int
+    state_root: bytes
+    certificate_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """One place where a commitment stands on the ledger, oldest first in lists."""
+
+    kind: str  # anchor, item, amend, retract
+    txid: bytes
+    leaf_index: int
+    op_index: int
+    item_index: int
+    height: int
+    time_ms: int
+    org: str
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordView:
+    """What the ledger says of a commitment.
+
+    ``status``: live, amended, retracted.  ``row`` is the state entry when there is one; items
+    of batches get one only when they change.
+    """
+
+    commitment: bytes
+    status: str
+    version: int
+    successor: bytes | None
+    previous: bytes | None
+    occurrences: tuple[Occurrence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StateAnswer:
+    """A state key as of a height, with its proof against the seal's state root."""
+
+    key: bytes
+    value: bytes | None
+    height: int
+    state_root: bytes
+    proof: StateProof
+
+
+class Queries:
+    def __init__(self, store: Store, book: Book) -> None:
+        self._store = store
+        self._book = book
+
+    def tx_row(self, txid: bytes) -> TxRow | None:
+        raw = self._store.tx_row(txid)
+        return None if raw is None else wire.decode(TxRow, raw, size_max=256)
+
+    def block(self, height: int) -> BlockView | None:
+        row = self._store.block(height)
+        if row is None:
+            return None
+        header = blocks.decode_header(row.header)
+        certificate = self._store.certificate(height) or b""
+        ids = tuple(row.txids[at : at + 32] for at in range(0, len(row.txids), 32))
+        return BlockView(
+            height,
+            row.digest,
+            header.parent,
+            header.time_ms,
+            header.proposer,
+            ids,
+            _codes(row),
+            row.first_index,
+            row.count,
+            row.log_size,
+            row.log_root,
+            row.state_height,
+            row.state_root,
+            len(certificate),
+        )
+
+    def transaction(self, txid: bytes) -> tuple[TxRow, Transaction] | None:
+        """Return where it stands and what it says, from the block body on disk."""
+        row = self.tx_row(txid)
+        if row is None:
+            return None
+        return row, self.transactions(row.height)[row.position]
+
+    def transactions(self, height: int) -> list[Transaction]:
+        """Return the transactions in the body of an applied block."""
+        row = self._store.block(height)
+        assert row is not None, "asked for an applied height"
+        body = self._store.body(row.digest)
+        assert body is not None, "applied blocks keep their bodies"
+        _header, raws = blocks.decode_body(body, size_max=len(body))
+        return [transaction.parse(raw) for raw in raws]
+
+    def txid_at(self, leaf_index: int) -> bytes | None:
+        return self._store.index_get(LEAF_PREFIX + leaf_index.to_bytes(8, "big"))
+
+    # --- receipts ----------------------------------------------------------------------------
+
+    def receipt(self, txid: bytes, *, commitment: bytes | None = None) -> Receipt | None:
+        """Return the receipt of ``txid``; with ``commitment``, for that item of its batch.
+
+        None when the transaction is not on the ledger or holds no such item; raises
+        ``ReceiptPending`` while no certified checkpoint covers its block.
+        """
+        found = self.transaction(txid)
+        if found is None:
+            return None
+        where, tx = found
+        item = None if commitment is None else _item(tx, commitment)
+        if commitment is not None and item is None:
+            return None
+        with self._store.snapshot() as view:
+            return _receipt(view, where, tx, item)
+
+    def consistency(self, old: int, new: int) -> tuple[bytes, ...] | None:
+        """Return the proof that the log of ``new`` leaves extends that of ``old``."""
+        with self._store.snapshot() as view:
+            applied = view.applied()
+            if applied is None or not 0 < old <= new <= applied.log_size:
+                return None
+            return tuple(TileLog(applied.log_size, view.tile).consistency_path(old, new))
+
+    # --- records -----------------------------------------------------------------------------
+
+    def record(self, commitment: bytes) -> RecordView | None:
+        prefix = record.commitment_prefix(commitment)
+        rows = self._store.index_scan(prefix, prefix + b"\xff", limit=RECORD_OCCURRENCES_MAX)
+        occurrences = tuple(self._occurrence(key[len(prefix) :], kind) for key, kind in rows)
+        if not occurrences:
+            return None
+        raw = self._store.state_get(record.record_key(commitment))
+        if raw is None:
+            return RecordView(commitment, record.LIVE, 1, None, None, occurrences)
+        row = wire.decode(record.RecordRow, raw, size_max=1 << 16)
+        return RecordView(
+            commitment, row.status, row.version, row.successor, row.previous, occurrences
+        )
+
+    def records_by_tag(self, tag: bytes) -> list[bytes]:
+        """Return the commitments anchored under a one-time subject tag, oldest first."""
+        prefix = record.tag_prefix(tag)
+        rows = self._store.index_scan(prefix, prefix + b"\xff", limit=RECORD_OCCURRENCES_MAX)
+        return [commitment for _, commitment in rows]
+
+    def _occurrence(self, place: bytes, kind: bytes) -> Occurrence:
+        leaf_index = int.from_bytes(place[:8], "big")
+        txid = self.txid_at(leaf_index)
+        assert txid is not None, "an indexed leaf has its transaction"
+        found = self.transaction(txid)
+        assert found is not None, "an indexed transaction is applied"
+        where, tx = found
+        row = self._store.block(where.height)
+        assert row is not None, "an applied height has its row"
+        return Occurrence(
+            kind.decode("ascii"),
+            txid,
+            leaf_index,
+            int.from_bytes(place[8:10], "big"),
+            int.from_bytes(place[10:14], "big"),
+            where.height,
+            blocks.decode_header(row.header).time_ms,
+            tx.payload.org,
+            where.code,
+        )
+
+    # --- state -------------------------------------------------------------------------------
+
+    def state(self, key: bytes) -> StateAnswer | None:
+        """Return a state key with its proof at the newest state root; None before block 1."""
+        with self._store.snapshot() as view:
+            applied = view.applied()
+            if applied is None:
+                return None
+            proof = StateTree(view.page).prove(key)
+            value = view.state_get(key)
+            return StateAnswer(key, value, applied.state_height, applied.state_root, proof)
+
+    # --- events ------------------------------------------------------------------------------
+
+    def events(self, height: int, after_index: int) -> Iterator[dict[str, Any]]:
+        """Yield the events of an applied block with an index above ``after_index``.
+
+        Event 0 is the block; event n is its n-th transaction.  Read from disk each time: the
+        ledger itself is the buffer, so no client can miss one.
+        """
+        view = self.block(height)
+        assert view is not None, "asked for an applied height"
+        if after_index < 0:
+            yield {
+                "cursor": f"{height}.0",
+                "type": "block",
+                "height": height,
+                "digest": view.digest.hex(),
+                "time_ms": view.time_ms,
+                "transactions": len(view.txids),
+                "log_size": view.log_size,
+            }
+        for position, tx in enumerate(self.transactions(height), start=1):
+            if position <= after_index:
+                continue
+            row = self.tx_row(tx.txid)
+            assert row is not None, "a transaction in a body is applied"
+            yield {
+                "cursor": f"{height}.{position}",
+                "type": "transaction",
+                "height": height,
+                "tx_id": tx.txid.hex(),
+                "org": tx.payload.org,
+                "kinds": [op.kind for op in tx.payload.ops],
+                "code": row.code,
+            }
+
+
+def _codes(row: BlockRow) -> tuple[int, ...]:
+    raw = row.results
+    return tuple(int.from_bytes(raw[at : at + 2], "big") for at in range(0, len(raw), 2))
+
+
+def _item(tx: Transaction, commitment: bytes) -> Item | None:
+    """Return the path of ``commitment`` in a batch of ``tx`` whose leaves are inline."""
+    for op in tx.payload.ops:
+        if op.kind != "record.batch":
+            continue
+        body = wire.from_value(record.Batch, op.body)
+        leaves = [body.leaves[at : at + 32] for at in range(0, len(body.leaves), 32)]
+        if commitment not in leaves:
+            continue
+        index = leaves.index(commitment)
+        path = merkle.inclusion_path([merkle.leaf_hash(leaf) for leaf in leaves], index)
+        return Item(commitment, index, body.count, tuple(path))
+    return None
+
+
+def _receipt(view: Snapshot, where: TxRow, tx: Transaction, item: Item | None) -> Receipt:
+    row, seal, applied = view.block(where.height), view.seal(where.height), view.applied()
+    assert row is not None and seal is not None and applied is not None, "one batch"  # noqa: PT018
+    seal_index = row.first_index + row.count
+    newest = view.latest_checkpoint(covering=seal_index)
+    if newest is None:
+        raise ReceiptPending(f"height {where.height}")
+    note = newest[1]
+    head, _signatures = checkpoints.parse_note(note)
+    log = TileLog(applied.log_size, view.tile)
+    outcomes = [merkle.leaf_hash(blocks.result_leaf(code)) for code in _codes(row)]
+    return Receipt(
+        transaction=tx.raw,
+        leaf_index=where.leaf_index,
+        inclusion_path=tuple(log.inclusion_path(where.leaf_index, head.size)),
+        seal=seal,
+        seal_path=tuple(log.inclusion_path(seal_index, head.size)),
+        code=where.code,
+        result_path=tuple(merkle.inclusion_path(outcomes, where.leaf_index - row.first_index)),
+        checkpoint=note,
+        item=item,
+    )

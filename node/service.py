@@ -1,0 +1,281 @@
+"""What a node offers to its interfaces: submit, wait, ask, watch.  HTTP and CLI stay thin.
+
+Owns: the life of a submitted transaction as clients see it
+(``pending, committed, rejected, expired, unknown``), waiters, and the health checks.
+Bounded: waiters, remembered refusals, readers of events hold no buffer.
+"""
+
+import asyncio
+import secrets
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from consensus.effects import Status
+from node.book import Book, Committed
+from node.intake import Answer, Intake
+from node.ledger import transaction
+from node.ledger.genesis import Genesis
+from node.ledger.registry import result_of
+from node.ledger.transaction import Op, Payload, Signs, Transaction
+from node.mempool import Mempool
+from node.publish import Publisher
+from node.queries import Queries
+from storage.store import Store
+
+WAITERS_MAX: Final = 10_000
+REMEMBERED_MAX: Final = 50_000
+EXPIRES_IN_DEFAULT: Final = 1000  # blocks
+CURSOR_HEIGHT_MAX: Final = (1 << 63) - 1
+
+
+class TooManyWaiters(Exception):
+    """Every place to wait is taken; ask for the status instead."""
+
+    code = "overloaded"
+
+
+class CursorInvalid(Exception):
+    """A cursor is ``height.index``, ``earliest`` or ``latest``."""
+
+    code = "cursor-invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class TxStatus:
+    """``state`` is one of pending, committed, rejected, expired, unknown.
+
+    ``rejected`` with a height was ordered and refused by a rule (``code`` says which);
+    without one it was refused before ordering.
+    """
+
+    txid: bytes
+    state: str
+    code: str
+    say: str
+    height: int | None = None
+    leaf_index: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One named health check."""
+
+    name: str
+    ok: bool
+    say: str
+
+
+class Service:
+    def __init__(
+        self,
+        *,
+        node_id: str,
+        genesis: Genesis,
+        store: Store,
+        book: Book,
+        mempool: Mempool,
+        intake: Intake,
+        queries: Queries,
+        publisher: Publisher,
+        signer: Signs,
+        engine_status: Callable[[], Status],
+        peers_connected: Callable[[], Sequence[str]],
+        admitted: Callable[[list[Transaction]], None],
+    ) -> None:
+        self.node_id = node_id
+        self.genesis = genesis
+        self.store = store
+        self.book = book
+        self.mempool = mempool
+        self.queries = queries
+        self.publisher = publisher
+        self.engine_status = engine_status
+        self.peers_connected = peers_connected
+        self._stopping = False
+        self._intake = intake
+        self._signer = signer
+        self._admitted = admitted
+        self._waiters: dict[bytes, set[asyncio.Future[None]]] = {}
+        self._waiting = 0
+        self._ended: OrderedDict[bytes, tuple[str, str, str]] = OrderedDict()
+        self._moved = asyncio.Condition()
+        self._notify: set[asyncio.Task[None]] = set()
+
+    @property
+    def stopping(self) -> bool:
+        return self._stopping
+
+    def stop(self) -> None:
+        """Drain: refuse readiness and end every stream at its next event."""
+        self._stopping = True
+        self._spawn_announce()
+
+    # --- submit and follow -------------------------------------------------------------------
+
+    async def submit(self, raws: Sequence[bytes]) -> list[Answer]:
+        """Verify and pool ``raws``; one answer each, in order.  New ones are gossiped."""
+        answers, new = await self._intake.submit(raws)
+        for answer in answers:
+            if answer.txid is not None and not answer.taken and answer.code != "mempool-full":
+                self._remember(answer.txid, "rejected", answer.code, answer.detail)
+        if new:
+            self._admitted(new)
+        return answers
+
+    def sign(self, ops: Sequence[Op], *, expires_in: int = EXPIRES_IN_DEFAULT) -> bytes:
+        """Return a transaction of ``ops`` signed with this institution's identity key."""
+        payload = Payload(
+            self.genesis.network,
+            self.node_id,
+            self.book.tip.height + expires_in,
+            secrets.token_bytes(8),
+            tuple(ops),
+        )
+        return transaction.sign(payload, self._signer)
+
+    def status(self, txid: bytes) -> TxStatus:
+        row = self.queries.tx_row(txid)
+        if row is not None:
+            result = result_of(row.code)
+            state = "committed" if row.code == 0 else "rejected"
+            return TxStatus(txid, state, result.code, result.say, row.height, row.leaf_index)
+        if txid in self.mempool:
+            return TxStatus(txid, "pending", "pending", "Waiting to be ordered.")
+        ended = self._ended.get(txid)
+        if ended is not None:
+            return TxStatus(txid, *ended)
+        return TxStatus(txid, "unknown", "unknown", "Never seen here, or forgotten.")
+
+    async def wait(self, txid: bytes, *, timeout_s: float) -> TxStatus:
+        """Return the status once it is final, or as it is after ``timeout_s``."""
+        status = self.status(txid)
+        if status.state in ("committed", "rejected", "expired") or timeout_s <= 0:
+            return status
+        if self._waiting >= WAITERS_MAX:
+            raise TooManyWaiters(f"{WAITERS_MAX} requests are waiting")
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.setdefault(txid, set()).add(waiter)
+        self._waiting += 1
+        try:
+            await asyncio.wait_for(waiter, timeout_s)
+        except TimeoutError:
+            return self.status(txid)
+        finally:
+            self._waiting -= 1
+            group = self._waiters.get(txid)
+            if group is not None:
+                group.discard(waiter)
+                if not group:
+                    del self._waiters[txid]
+        return self.status(txid)
+
+    def _remember(self, txid: bytes, state: str, code: str, say: str) -> None:
+        self._ended[txid] = (state, code, say)
+        while len(self._ended) > REMEMBERED_MAX:
+            self._ended.popitem(last=False)
+
+    # --- what the node tells us --------------------------------------------------------------
+
+    def committed(self, result: Committed) -> None:
+        """A block is applied and durable: wake whoever waits for its transactions."""
+        for txid in result.txids:
+            self._ended.pop(txid, None)
+            self._wake(txid)
+        self._spawn_announce()
+
+    def _spawn_announce(self) -> None:
+        task = asyncio.create_task(self._announce(), name="announce")
+        self._notify.add(task)
+        task.add_done_callback(self._notify.discard)
+
+    def expired(self, txids: Sequence[bytes]) -> None:
+        """Transactions left the pool without ever entering a block."""
+        for txid in txids:
+            self._remember(txid, "expired", "transaction-expired", "Its expiry height passed.")
+            self._wake(txid)
+
+    def _wake(self, txid: bytes) -> None:
+        for waiter in self._waiters.get(txid, ()):
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def _announce(self) -> None:
+        async with self._moved:
+            self._moved.notify_all()
+
+    # --- watch -------------------------------------------------------------------------------
+
+    def cursor(self, text: str) -> tuple[int, int]:
+        """Return (height, index) of the last event a client has seen."""
+        if text == "earliest":
+            return 0, CURSOR_HEIGHT_MAX
+        if text == "latest":
+            return self.book.tip.height, CURSOR_HEIGHT_MAX
+        height, dot, index = text.partition(".")
+        if not (dot and height.isascii() and height.isdigit() and index.isascii()):
+            raise CursorInvalid("a cursor is height.index, earliest or latest")
+        if not index.isdigit() or len(height) > 18 or len(index) > 18:
+            raise CursorInvalid("a cursor is height.index, earliest or latest")
+        if int(height) > self.book.tip.height:
+            raise CursorInvalid("that height is not on this ledger yet")
+        return int(height), int(index)
+
+    async def events(
+        self, cursor: tuple[int, int], *, heartbeat_s: float
+    ) -> AsyncIterator[dict[str, Any] | None]:
+        """Yield every event after ``cursor``, for ever, in order, without gaps.
+
+        None is a heartbeat.  Reads blocks from disk; a slow reader just lags.
+        """
+        height, index = cursor
+        loop = asyncio.get_running_loop()
+        while not self.stopping:
+            if height > 0:
+                rest = await loop.run_in_executor(None, self._events, height, index)
+                for event in rest:
+                    yield event
+            while self.book.tip.height <= height:
+                if not await self._next_block(height, heartbeat_s):
+                    yield None
+                if self.stopping:
+                    return
+            height, index = height + 1, -1
+
+    def _events(self, height: int, after_index: int) -> list[dict[str, Any]]:
+        return list(self.queries.events(height, after_index))
+
+    async def _next_block(self, height: int, timeout_s: float) -> bool:
+        async with self._moved:
+            try:
+                await asyncio.wait_for(
+                    self._moved.wait_for(
+                        lambda: self.book.tip.height > height or self.stopping
+                    ),
+                    timeout_s,
+                )
+            except TimeoutError:
+                return False
+        return True
+
+    # --- health ------------------------------------------------------------------------------
+
+    def readiness(self) -> list[Check]:
+        """Return what must hold for this node to serve; losing quorum does not end it."""
+        failure = self.store.failure
+        status = self.engine_status()
+        lag = status.committed - self.book.tip.height
+        return [
+            Check("store", failure is None, "writes work" if failure is None else "failed"),
+            Check(
+                "stopping", not self.stopping, "serving" if not self.stopping else "draining"
+            ),
+            Check("caught-up", lag <= 64, f"{max(lag, 0)} blocks behind the known head"),
+        ]
+
+    def quorum(self) -> Check:
+        """Return whether enough members are connected to order anything."""
+        present = len(set(self.peers_connected()) | {self.node_id})
+        need = self.engine_status().quorum
+        return Check("quorum", present >= need, f"{present} members connected, {need} needed")

@@ -1,0 +1,50 @@
+"""Oracle for the Ed25519 edge cases of C2SP/CCTV, on which verifiers disagree.
+
+The file says what is odd about each signature, not whether to accept it.  Our answer is the
+ZIP 215 one, pinned as a digest over the numbers accepted: a backend that answers one case
+differently splits the network, and fails here.
+"""
+
+import hashlib
+from typing import Any
+
+from node.ledger import accel
+
+CASES = 914
+ACCEPTED = 826
+ACCEPTED_DIGEST = "18978faa79d943d43207ac9e01ac0b2f4372e86ed691db989e149769b132b609"
+
+_FIELDS = {"number", "key", "sig", "msg", "flags"}
+
+
+def recognises(content: Any) -> bool:
+    """Return whether parsed JSON is a list of CCTV cases."""
+    return (
+        isinstance(content, list)
+        and bool(content)
+        and all(isinstance(case, dict) and case.keys() >= _FIELDS for case in content)
+    )
+
+
+def accepted_numbers(cases: list[dict[str, Any]]) -> list[int]:
+    """Return the numbers of the accepted cases in ascending order."""
+    verdicts = accel.verify_batch(
+        [
+            (bytes.fromhex(case["key"]), case["msg"].encode(), bytes.fromhex(case["sig"]))
+            for case in cases
+        ]
+    )
+    return sorted(case["number"] for case, good in zip(cases, verdicts, strict=True) if good)
+
+
+def digest(numbers: list[int]) -> str:
+    """Return SHA-256 in hex over the numbers in decimal, joined by newlines."""
+    return hashlib.sha256("\n".join(map(str, numbers)).encode()).hexdigest()
+
+
+def check(cases: list[dict[str, Any]]) -> str | None:
+    """Return None when exactly the pinned cases are accepted, else what differs."""
+    numbers = accepted_numbers(cases)
+    if digest(numbers) == ACCEPTED_DIGEST:
+        return None
+    return f"accepted {len(numbers)} of {len(cases)}, not the pinned {ACCEPTED} of {CASES}"
