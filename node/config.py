@@ -205,7 +205,7 @@ class _Reader:
                 text = _unknown(f"[{section}]", key, known)
                 raise ConfigError("config-unknown-key", f"{where}: {text}")
             self._take(setting, value, where, base=self._base)
-            self._origins[setting.name] = f"file {self._path}"
+            self._origins[setting.name] = f"file {where}"
 
     def _read_environment(self) -> None:
         by_variable = {item.environment: item for item in SETTINGS.values()}

@@ -10,7 +10,7 @@ Bounded: the inbox, held messages per peer, decided blocks waiting to be applied
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -48,7 +48,8 @@ class ReplicaCounters:
 class Replica:
     """``send(envelope)`` queues a message for peers; it never blocks.
 
-    ``committed(result)`` hears of each applied block, on the loop, in order.
+    ``committed(result)`` hears of each applied block, on the loop, in order; ``expired`` of
+    transactions that can enter no block any more.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Replica:
         supply: Supply,
         send: Callable[[Envelope], None],
         committed: Callable[[Committed], None],
+        expired: Callable[[Sequence[bytes]], None],
     ) -> None:
         self.driver = driver
         self.counters = ReplicaCounters()
@@ -77,6 +79,7 @@ class Replica:
         self._supply = supply
         self._send = send
         self._committed = committed
+        self._expired = expired
         self._inbox: deque[Callable[[], None]] = deque()
         self._wake = asyncio.Event()
         self._decided: asyncio.Queue[Decided] = asyncio.Queue()
@@ -306,7 +309,7 @@ class Replica:
                 continue
             result = await loop.run_in_executor(self._apply, self._commit, decided)
             self._mempool.remove(result.txids)
-            self._mempool.expire(result.tip.height + 1)
+            self._expired(self._mempool.expire(result.tip.height + 1))
             height = result.tip.height
             # Straight in, whatever the inbox holds: this one may never be dropped.
             self._inbox.append(partial(self.driver.applied, height))

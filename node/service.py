@@ -231,16 +231,16 @@ class Service:
         """
         height, index = cursor
         loop = asyncio.get_running_loop()
-        while not self.stopping:
+        while True:
             if height > 0:
-                rest = await loop.run_in_executor(None, self._events, height, index)
-                for event in rest:
+                for event in await loop.run_in_executor(None, self._events, height, index):
                     yield event
             while self.book.tip.height <= height:
-                if not await self._next_block(height, heartbeat_s):
-                    yield None
+                moved = await self._next_block(height, heartbeat_s)
                 if self.stopping:
                     return
+                if not moved:
+                    yield None
             height, index = height + 1, -1
 
     def _events(self, height: int, after_index: int) -> list[dict[str, Any]]:

@@ -117,11 +117,12 @@ def on_vote_response(core: Core, message: VoteResponse) -> None:
     _count(core)
 
 
-def check_quorum(core: Core) -> None:
+def check_quorum(core: Core) -> bool:
     """Step down unless a majority answered since the last check (thesis 6.2)."""
     since_ms = core.quorum_since_ms
     heard = [peer for peer, at in core.progress.items() if at.heard_ms >= since_ms]
     if len(heard) + 1 < core.majority:
         core.become_follower(core.term, None)
-        return
+        return False
     core.quorum_since_ms = core.now_ms
+    return True

@@ -102,7 +102,7 @@ class RaftEngine:
                 # Unanswered, a member that is behind in terms would ask for ever.
                 core.say_after(
                     message.sender,
-                    PreVoteResponse(message.epoch, core.term, core.self_id, False),
+                    PreVoteResponse(message.epoch, core.term, core.self_id, granted=False),
                 )
             core.refuse("message of an older term")
             return False
@@ -113,9 +113,8 @@ class RaftEngine:
         assert now_ms >= core.now_ms, f"time went back from {core.now_ms} to {now_ms}"
         core.now_ms = now_ms
         if core.role is Role.LEADER:
-            if now_ms >= core.quorum_due_ms:
-                election.check_quorum(core)
-            if core.role is Role.LEADER and now_ms >= core.heartbeat_due_ms:
+            leads = now_ms < core.quorum_due_ms or election.check_quorum(core)
+            if leads and now_ms >= core.heartbeat_due_ms:
                 replication.send_heartbeats(core)
             return
         if now_ms >= core.election_due_ms:
@@ -225,7 +224,7 @@ class RaftEngine:
         since_ms = core.now_ms - core.config.election_ms_min
         heard = {core.self_id}
         for peer, progress in core.progress.items():
-            if 0 <= progress.heard_ms and progress.heard_ms >= since_ms:
+            if progress.heard_ms >= max(since_ms, 0):
                 heard.add(peer)
         if core.role is Role.FOLLOWER and core.leader is not None and core.in_lease:
             heard.add(core.leader)

@@ -1,4 +1,4 @@
-"""The follower's half of replication: take the leader's log as it is, acknowledge what is durable.
+"""The follower's half of replication: take the leader's log, acknowledge what is durable.
 
 Raft paper 5.3.  Every answer, refusals too, leaves only after the turn's records are durable.
 What is committed here is never replaced: a leader that contradicts it means that the rules of
@@ -25,24 +25,28 @@ def heard_leader(core: Core, leader: NodeId) -> bool:
 
 def answer_old_leader(core: Core, leader: NodeId) -> None:
     """Tell a leader of an older term that the term moved on, or it would wait for ever."""
-    _refuse(core, leader, index=0, hint_index=0, hint_term=0)
+    _answer(core, leader, success=False, index=0)
 
 
 def acknowledge(core: Core, index: int) -> None:
     """Tell the leader that our log equals its own up to ``index``, once that is durable."""
-    if core.leader is None:
-        return
-    core.say_after(
-        core.leader,
-        AppendResponse(core.config.committee.epoch, core.term, core.self_id, True, index, 0, 0),
-    )
+    if core.leader is not None:
+        _answer(core, core.leader, success=True, index=index)
 
 
-def _refuse(core: Core, leader: NodeId, *, index: int, hint_index: int, hint_term: int) -> None:
+def _answer(
+    core: Core,
+    leader: NodeId,
+    *,
+    success: bool,
+    index: int,
+    hint_index: int = 0,
+    hint_term: int = 0,
+) -> None:
     epoch = core.config.committee.epoch
     core.say_after(
         leader,
-        AppendResponse(epoch, core.term, core.self_id, False, index, hint_index, hint_term),
+        AppendResponse(epoch, core.term, core.self_id, success, index, hint_index, hint_term),
     )
 
 
@@ -112,7 +116,14 @@ def _refuse_gap(core: Core, message: Append) -> None:
     hint = max(hint, core.commit)
     term = core.log.term_at(hint)
     assert term is not None
-    _refuse(core, message.sender, index=message.prev_index, hint_index=hint, hint_term=term)
+    _answer(
+        core,
+        message.sender,
+        success=False,
+        index=message.prev_index,
+        hint_index=hint,
+        hint_term=term,
+    )
 
 
 def _learn_base_term(core: Core, message: Append) -> None:

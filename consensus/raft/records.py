@@ -55,10 +55,10 @@ class Fetched:
 class Restored:
     hard: HardState
     base: Base
-    base_stored: bool
     entries: tuple[Entry, ...]
     commit: int
     fetched: tuple[Fetched, ...]
+    base_stored: bool
 
 
 def log_key(index: int) -> bytes:
@@ -109,20 +109,24 @@ def _restore(pairs: Iterable[tuple[bytes, bytes]], applied: Applied) -> Restored
     if base is None:
         if entries:
             raise RecordsDamaged("a log without its base")
-        unknown = Base(applied.position, 0, applied.height, applied.digest)
-        return Restored(hard, unknown, False, (), applied.position, tuple(fetched))
+        return _ledger_only(hard, applied, fetched)
     last = base.index + len(entries)
     if [entry.index for entry in entries] != list(range(base.index + 1, last + 1)):
         raise RecordsDamaged(f"the log after index {base.index} has holes")
     if last < applied.position:
         # The ledger is ahead of these records: an older copy of them came back.  Entries up
         # to the ledger's position are final, whatever their terms were.
-        unknown = Base(applied.position, 0, applied.height, applied.digest)
-        return Restored(hard, unknown, False, (), applied.position, tuple(fetched))
+        return _ledger_only(hard, applied, fetched)
     commit = max(commit, base.index, applied.position)
     if commit > last:
         raise RecordsDamaged(f"commit index {commit} is beyond the last entry {last}")
-    return Restored(hard, base, True, tuple(entries), commit, tuple(fetched))
+    return Restored(hard, base, tuple(entries), commit, tuple(fetched), base_stored=True)
+
+
+def _ledger_only(hard: HardState, applied: Applied, fetched: list[Fetched]) -> Restored:
+    """A first start, or a lost log: continue from the ledger, in a term yet to be learnt."""
+    base = Base(applied.position, 0, applied.height, applied.digest)
+    return Restored(hard, base, (), applied.position, tuple(fetched), base_stored=False)
 
 
 class Journal:
@@ -143,7 +147,7 @@ class Journal:
         self._dirty_from = min(self._dirty_from, index)
 
     def note_compaction(self) -> None:
-        """The base moved up.  Needs no sync: a crash leaves the longer log, which is as good."""
+        """The base moved up; needs no sync: a crash leaves the longer log, as good as this."""
         self._base_dirty = True
 
     def note_base(self, *, wiped: bool) -> None:

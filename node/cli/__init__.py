@@ -1,1 +1,1 @@
-"""The `chartseal` command."""
+"""The command line `chartseal`."""

@@ -33,8 +33,8 @@ TIME_S_MAX: Final = (1 << 63) - 1  # C2SP tlog-cosignature
 _TYPE_COSIGNATURE: Final = b"\x04"
 _KEY_ID_BYTES: Final = 4
 _MEMBER_ID: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-_ORIGIN: Final = re.compile(r"chartseal/[^\s/+]{1,128}/[0-9a-f]{16}")
-_NAME_REFUSED: Final = re.compile(r"[\s+]")
+_ORIGIN: Final = re.compile(r"chartseal/[a-z0-9][a-z0-9.-]{0,62}/[0-9a-f]{16}")
+_NAME_REFUSED: Final = re.compile(r"[\s+\ud800-\udfff]")  # JSON can smuggle surrogates
 _CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f]")
 _DECIMAL: Final = re.compile(r"0|[1-9][0-9]{0,18}")
 

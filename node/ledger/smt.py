@@ -64,28 +64,31 @@ def _hash_of(node: Node) -> bytes:
     return node or EMPTY
 
 
-def _levels(slots: list[Node]) -> list[list[Node]]:
-    """Return a page's binary levels: its 16 slots first, its own node last.
+def _join(left: Node, right: Node) -> Node:
+    """Return the node above two: a single key rises unhashed, anything else is hashed."""
+    if not right and len(left) == _LEAF_BYTES:
+        return left
+    if not left and len(right) == _LEAF_BYTES:
+        return right
+    return sha256(b"\x01" + _hash_of(left) + _hash_of(right)).digest()
 
-    A single key rises unhashed; anything else is hashed with its neighbour.
-    """
+
+def _levels(slots: list[Node]) -> list[list[Node]]:
+    """Return a page's binary levels: its 16 slots first, its own node last."""
     levels = [slots]
-    while len(levels[-1]) > 1:
-        nodes = iter(levels[-1])
-        level = []
-        for left, right in zip(nodes, nodes, strict=True):
-            if left and right:
-                if len(left) == _LEAF_BYTES:
-                    left = sha256(b"\x00" + left).digest()  # noqa: PLW2901
-                if len(right) == _LEAF_BYTES:
-                    right = sha256(b"\x00" + right).digest()  # noqa: PLW2901
-                level.append(sha256(b"\x01" + left + right).digest())
-            elif len(left) == 32:
-                level.append(sha256(b"\x01" + left + EMPTY).digest())
-            elif len(right) == 32:
-                level.append(sha256(b"\x01" + EMPTY + right).digest())
-            else:
-                level.append(left or right)
+    level = slots
+    while len(level) > 1:
+        # The hot loop: most pairs are empty or two subtrees, and those are done in place.
+        level = [
+            (
+                sha256(b"\x01" + left + right).digest()
+                if len(left) == 32 == len(right)
+                else _join(left, right)
+            )
+            if left or right
+            else NOTHING
+            for left, right in zip(level[::2], level[1::2], strict=True)
+        ]
         levels.append(level)
     return levels
 
@@ -108,11 +111,13 @@ def _encode_page(slots: Sequence[Node]) -> bytes:
     with the disk is answered by the root, which the members sign.
     """
     taken = single = 0
-    for index, node in enumerate(slots):
+    bit = 1
+    for node in slots:
         if node:
-            taken |= 1 << index
+            taken |= bit
             if len(node) == _LEAF_BYTES:
-                single |= 1 << index
+                single |= bit
+        bit <<= 1
     body = (taken << 16 | single).to_bytes(4, "big") + b"".join(slots)
     return body + zlib.crc32(body).to_bytes(_CRC_BYTES, "big")
 

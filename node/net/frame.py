@@ -14,6 +14,7 @@ from node.net.faults import FrameFault
 
 LENGTH_BYTES: Final = 4
 TYPE_BYTES: Final = 1
+HEAD_BYTES: Final = LENGTH_BYTES + TYPE_BYTES
 FRAME_BYTES_MAX: Final = 4 << 20  # type and body
 HANDSHAKE_FRAME_BYTES_MAX: Final = 4 << 10  # nobody is proven yet: keep strangers cheap
 
@@ -121,10 +122,10 @@ class FrameReader:
         frames: list[Frame] = []
         buffer, start, size = self._buffer, 0, len(self._buffer)
         while start < size:
-            kind = self._check_head(buffer[start : start + LENGTH_BYTES + TYPE_BYTES])
+            kind = self._check_head(buffer[start : start + HEAD_BYTES])
             if kind is None:
                 break
-            body_at = start + LENGTH_BYTES + TYPE_BYTES
+            body_at = start + HEAD_BYTES
             end = start + LENGTH_BYTES + int.from_bytes(buffer[start : start + LENGTH_BYTES])
             if end > size:
                 break
@@ -145,7 +146,7 @@ class FrameReader:
             return None
         if length_min == 0:
             raise FrameFault("empty", "frame without a type")
-        if len(head) < LENGTH_BYTES + TYPE_BYTES:
+        if len(head) < HEAD_BYTES:
             return None
         kind = self._types.get(head[LENGTH_BYTES])
         if kind is None:

@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable
 
 from consensus.types import NodeId
 from node.net.faults import FrameFault, LinkLost, NetFault, PeerFault
-from node.net.frame import Frame, FrameReader, FrameType, encode
+from node.net.frame import HEAD_BYTES, Frame, FrameReader, FrameType, encode
 from node.net.limits import NetLimits
 from node.net.link import Connection
 from node.net.outbound import PING_BYTES
@@ -187,7 +187,7 @@ class Inbound:
             data = await connection.read(self._limits.idle_ms_max)
             for frame in reader.feed(data):
                 self._statistics.frames_in[frame.type] += 1
-                self._statistics.bytes_in[frame.type] += len(frame.body)
+                self._statistics.bytes_in[frame.type] += HEAD_BYTES + len(frame.body)
                 if frame.type in (FrameType.PING, FrameType.PONG):
                     _answer(frame, connection)
                     continue

@@ -117,14 +117,13 @@ class Outbound:
             loop.create_task(self._read(connection), name=f"net-pong-{self._peer_id}"),
         ]
         try:
-            done, _ = await asyncio.wait(halves, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(halves, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for half in halves:
                 half.cancel()
             outcomes = await asyncio.gather(*halves, return_exceptions=True)
         # Both may have failed in the same turn: our own error is the one that must be heard.
         errors = [each for each in outcomes if isinstance(each, Exception)]
-        assert done, "wait returns when one is done"
         raise min(errors, key=lambda error: isinstance(error, NetFault))
 
     async def _write(self, connection: Connection) -> None:

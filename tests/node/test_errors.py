@@ -12,7 +12,9 @@ def test_every_code_is_complete_and_named_once():
     codes = list(errors.all_codes())
     assert [item.code for item in codes] == sorted({item.code for item in codes})
     for item in codes:
-        assert item.title and item.hint and 400 <= item.status <= 599
+        assert item.title
+        assert item.hint
+        assert 400 <= item.status <= 599
         assert item.exit is not Exit.OK
         assert not item.title.endswith("."), "titles are shown after 'error: '"
 

@@ -35,7 +35,40 @@ class OneLeader:
         return oneleader.OneLeaderEngine(config, **state)
 
 
+class Raft:
+    """Elections in a few hundred milliseconds and logs of a few entries, so that a short run
+    sees many leaders and much compaction."""
+
+    def __init__(self) -> None:
+        from consensus.raft.dialect import DIALECT
+
+        self.dialect: Dialect = DIALECT
+
+    def engine(self, world: "World", node: str, **state: Any) -> Engine:
+        from consensus.raft.config import RaftConfig
+        from consensus.raft.engine import RaftEngine
+
+        plan = world.plan
+        config = RaftConfig(
+            self_id=NodeId(node),
+            committee=world.committee,
+            election_ms_min=250,
+            election_ms_spread=250,
+            heartbeat_ms=50,
+            window=plan.window,
+            message_entries_max=1 + plan.seed % 5,
+            inflight_messages_max=1 + plan.seed % 4,
+            log_keep_entries=(2, 4, 16, 2048)[plan.seed % 4],
+        )
+        return RaftEngine(config, **state)
+
+
 def flavour(name: str) -> Flavour:
+    """Return how to build the engine ``name``; imports it only now."""
     if name == "oneleader":
         return OneLeader()
+    if name == "raft":
+        return Raft()
+    if name == "pbft":
+        return Pbft()
     raise ValueError(f"no engine called {name!r}")

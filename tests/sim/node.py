@@ -106,6 +106,7 @@ class SimNode:
     def _load_ledger(self) -> None:
         applied: Applied = self.disk.live.get(b"a/applied", ledger.GENESIS)
         self.executed = self.delivered = applied.height
+        self._tip_digest = applied.digest
         self.blocks: dict[int, tuple[Proposal, bytes]] = {}
         self.known: dict[bytes, Proposal] = {}
         self.bodies: dict[bytes, None] = {}
@@ -312,7 +313,9 @@ class SimNode:
 
     def _hold(self, sender: str, message: Any, missing: list[bytes]) -> None:
         self._held = [item for item in self._held if item[0] > self.world.now][-HELD_MAX:]
-        self._held.append([self.world.now + HELD_US_MAX, sender, message, dict.fromkeys(missing)])
+        self._held.append(
+            [self.world.now + HELD_US_MAX, sender, message, dict.fromkeys(missing)]
+        )
         ask = [txid for txid in missing if txid not in self._asked]
         if ask:
             self._asked.update(ask)
@@ -373,7 +376,11 @@ class SimNode:
         )
 
     def _in_flight(self, height: int, digest: bytes) -> set[bytes] | None:
-        """Return the transactions between our delivered tip and ``digest``; None if unknown."""
+        """Return the transactions between our delivered tip and ``digest``.
+
+        None when ``digest`` does not grow from our tip as far as we know: a block of a leader
+        long gone may still be under way, and the engine is the one to refuse it.
+        """
         seen: set[bytes] = set()
         while height > self.delivered:
             proposal = self.known.get(digest)
@@ -381,7 +388,7 @@ class SimNode:
                 return None
             seen.update(ledger.txids_of(proposal))
             height, digest = height - 1, proposal.parent
-        return seen
+        return seen if digest == self._tip_digest else None
 
     def _know(self, proposal: Proposal) -> None:
         self.known[proposal.digest] = proposal
@@ -440,6 +447,7 @@ class SimNode:
             self.world.judge.deliver(self, decided)
             self.world.tell(f"{self.name} delivers {decided.proposal.height}")
         self.delivered = decided.proposal.height
+        self._tip_digest = decided.proposal.digest
         self._know(decided.proposal)
         for txid in ledger.txids_of(decided.proposal):
             self.committed.add(txid)

@@ -245,11 +245,7 @@ class OneLeaderEngine:
 
     def has_effects(self) -> bool:
         return bool(
-            self._records
-            or self._now_out
-            or self._after_out
-            or self._deliver
-            or self._fetch
+            self._records or self._now_out or self._after_out or self._deliver or self._fetch
         )
 
     def drain(self) -> Effects:

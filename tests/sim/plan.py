@@ -66,7 +66,7 @@ def draw(seed: int, engine: str) -> Plan:
         faults_us=rng.randint(2000, 4500) * MS,
         transactions=rng.randint(8, 36),
         block_transactions_max=rng.choice((1, 1, 2, 3, 8)),
-        window=rng.choice((1, 1, 1, 2, 4)),
+        window=rng.choice((1, 1, 1, 2, 4)) if engine == "raft" else 1,
         latency_us=latency_us,
         latency_spread_us=latency_us * rng.choice((0, 1, 1, 4)),
         loss=rng.uniform(0.0, 0.25) if sometimes(0.5) else 0.0,

@@ -107,7 +107,8 @@ def main() -> int:
     engines = ENGINES if options.engine == "both" else (options.engine,)
     if options.trace:
         seeds = range(options.start, options.start + options.seeds)
-        return 0 if all([tell_one(name, seed) for name in engines for seed in seeds]) else 1
+        told = [tell_one(name, seed) for name in engines for seed in seeds]
+        return 0 if all(told) else 1
     failures = []
     for engine in engines:
         failures += play_all(engine, options.start, options.seeds, options.jobs)

@@ -26,7 +26,9 @@ from tests.sim.plan import MS, TWINS, Plan, draw
 LIVENESS_US: Final = 120_000 * MS
 EVENTS_MAX: Final = 400_000
 LATE_TRANSACTIONS: Final = 3
-MESSAGES_PER_SECOND_AND_PAIR_MAX: Final = 400
+IDLE_US: Final = 500 * MS
+BUSY_MESSAGES_MAX: Final = 400  # per second and pair, while the cluster catches up
+IDLE_MESSAGES_MAX: Final = 50  # per second and pair, when nothing waits
 SPAN_TWINS_US: Final = 150 * MS
 
 
@@ -265,8 +267,11 @@ class World:
         self._run_until(self.now + LIVENESS_US, lambda: self._converged(must))
         self._check_progress(must)
         recovery_us = self.now - healed_us
-        self._check_storm(self.network.sent - sent, recovery_us)
+        self._check_storm(self.network.sent - sent, recovery_us, BUSY_MESSAGES_MAX)
         self.judge.finished()
+        sent = self.network.sent
+        self._run_until(self.now + IDLE_US)
+        self._check_storm(self.network.sent - sent, IDLE_US, IDLE_MESSAGES_MAX)
         return Outcome(
             plan.seed,
             plan.engine,
@@ -318,10 +323,9 @@ class World:
             "liveness", f"{left} waiting after {LIVENESS_US // MS} ms of calm: {states}"
         )
 
-    def _check_storm(self, messages: int, span_us: int) -> None:
-        pairs = self.plan.members**2
-        rate = messages / pairs / (span_us / 1e6 + 1)
-        if rate > MESSAGES_PER_SECOND_AND_PAIR_MAX:
+    def _check_storm(self, messages: int, span_us: int, limit: int) -> None:
+        rate = messages / self.plan.members**2 / ((span_us + IDLE_US) / 2e6)
+        if rate > limit:
             raise Violation("storm", f"{rate:.0f} messages per second and pair after healing")
 
     def _fingerprint(self) -> str:

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -188,21 +189,31 @@ def test_a_damaged_table_is_noticed_by_whoever_reads_it(tmp_path: Path) -> None:
         list(store.iter_state())
 
 
+SOME_KEYS = [b"s%05d" % n for n in range(2000)]
 READINGS: dict[str, Callable[[LevelKV], object]] = {
-    "get": lambda kv: kv.get(b"s00007"),
-    "get_many": lambda kv: kv.get_many([b"s00007"]),
+    "get": lambda kv: [kv.get(key) for key in SOME_KEYS],
+    "get_many": lambda kv: kv.get_many(SOME_KEYS),
     "scan": lambda kv: list(kv.scan(b"s", b"t")),
-    "snapshot": lambda kv: kv.snapshot().get(b"s00007"),
+    "scan backwards": lambda kv: list(kv.scan(b"s", b"t", reverse=True)),
+    "snapshot": lambda kv: kv.snapshot().get_many(SOME_KEYS),
 }
 
 
 @pytest.mark.parametrize("reading", READINGS)
-def test_damage_closes_the_store_for_writing(tmp_path: Path, reading: str) -> None:
-    directory = filled(tmp_path)
-    kv = LevelKV(directory, create=False)
-    for path in directory.glob("*.ldb"):
-        path.write_bytes(b"\x00" * path.stat().st_size)
-    with pytest.raises(StorageFailure):
+def test_one_flipped_bit_in_a_value_is_noticed_and_closes_the_store_for_writing(
+    tmp_path: Path, reading: str
+) -> None:
+    kv = LevelKV(tmp_path, create=True)
+    # Incompressible, so that only the checksum can tell.
+    kv.write([(key, sha256(key).digest() * 3) for key in SOME_KEYS], sync=True)
+    kv._source.compact_range()
+    kv.close()
+    (table,) = tmp_path.glob("*.ldb")
+    raw = bytearray(table.read_bytes())
+    raw[raw.index(sha256(SOME_KEYS[900]).digest()) + 40] ^= 1
+    table.write_bytes(raw)
+    kv = LevelKV(tmp_path, create=False)
+    with pytest.raises(Corrupt, match="checksum"):
         READINGS[reading](kv)
     with pytest.raises(StorageFailure, match="refusing to write"):
         kv.write([(b"a", b"b")], sync=False)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import storage.segments
 from storage.errors import Corrupt, StorageFailure
 from storage.segments import Pointer, Segments
 
@@ -158,6 +159,18 @@ def test_nothing_is_written_after_a_failure(segments: Segments, tmp_path: Path) 
     for attempt in (lambda: segments.append(b"more"), segments.sync):
         with pytest.raises(StorageFailure, match="refusing to write"):
             attempt()
+
+
+def test_files_open_for_reading_are_bounded(
+    segments: Segments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage.segments, "READERS_MAX", 2)
+    pointers = [segments.append(b"x" * 80) for _ in range(6)]
+    for pointer in [*pointers, *pointers]:
+        assert segments.read(pointer) == b"x" * 80
+    targets = list(Path("/proc/self/fd").iterdir())
+    ours = [t for t in targets if t.is_symlink() and tmp_path in t.readlink().parents]
+    assert len(ours) == 2 + 1  # and the one being written
 
 
 u64 = st.integers(0, 2**64 - 1)

@@ -4,17 +4,14 @@ A changed golden file is a changed format, and a changed format is a new version
 """
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
+from node.ledger import checkpoint, crypto, merkle, receipt, smt
+from node.ledger.block import Seal, results_root
+from node.ledger.transaction import Op, Payload, sign
+
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE.parents[1])]
-
-from node.ledger import checkpoint, crypto, merkle, receipt, smt  # noqa: E402
-from node.ledger.block import Seal, results_root  # noqa: E402
-from node.ledger.transaction import Op, Payload, sign  # noqa: E402
-
 NETWORK = crypto.sha256(b"golden network")
 ORIGIN = checkpoint.origin_of("golden", NETWORK)
 MEMBERS = ("alder", "birch", "cedar", "dogwood")

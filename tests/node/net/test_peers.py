@@ -199,7 +199,9 @@ async def test_members_exchange_frames_both_ways(net: Network, names: tuple[str,
             (name, FrameType.CONSENSUS, name.encode()) for name in names if name != node.name
         ]
         assert node.peers.statistics.sending_to == set(names) - {node.name}
-        assert node.peers.statistics.frames_in[FrameType.CONSENSUS] == len(names) - 1
+        seen = node.peers.statistics
+        assert seen.frames_in[FrameType.CONSENSUS] == len(names) - 1
+        assert seen.bytes_in[FrameType.CONSENSUS] == seen.bytes_out[FrameType.CONSENSUS] > 0
 
 
 async def test_many_frames_of_all_sizes_arrive_whole_and_in_order(net: Network) -> None:

@@ -1,0 +1,131 @@
+"""Status hints, block gaps, and help for members in a lower view.
+
+Owns when to ask whom for final blocks, and whom to show the NewView of the view in force.
+Hints are not believed: a claimed height only makes us ask the claimant for the next blocks,
+at most ``FETCH_BLOCKS_MAX`` at a time, with growing pauses and another peer each time.
+Invariant: a liar costs one request per pause; it can never make us skip or vote.
+"""
+
+from typing import Final
+
+from consensus.effects import Envelope, Fetch
+from consensus.pbft import view_change
+from consensus.pbft.messages import Status
+from consensus.pbft.normal import known
+from consensus.pbft.select import select
+from consensus.pbft.state import State
+from consensus.types import NodeId, Rng
+
+FETCH_BLOCKS_MAX: Final = 64
+_PAUSE_DOUBLINGS_MAX: Final = 3
+
+
+def on_status(state: State, sender: NodeId, message: Status) -> None:
+    if state.config.committee.index(sender) is None or sender == state.me:
+        state.refuse("status-stranger")
+        return
+    state.statuses[sender] = message
+    if (message.view, message.active) < (state.view, state.active):
+        assist(state, sender)
+
+
+def assist(state: State, peer: NodeId) -> None:
+    """Show ``peer`` the signed proof of the view in force, at most once per resend pause."""
+    if not state.active or state.new_view is None or peer == state.me:
+        return
+    last = state.assisted_ms.get(peer)
+    if last is not None and state.now_ms < last + state.config.resend_ms:
+        return
+    state.assisted_ms[peer] = state.now_ms
+    # Already signed and durable, by whoever leads the view: nothing of ours to promise.
+    state.out.send_now.append(Envelope(peer, state.new_view))
+
+
+def announce(state: State) -> None:
+    """Tell everyone where we stand."""
+    if len(state.config.committee.members) > 1:
+        status = Status(state.epoch, state.view, state.active, state.delivered)
+        state.out.send_now.append(Envelope(None, status))
+    state.status_due_ms = state.now_ms + state.config.status_ms
+
+
+def _proven(state: State) -> tuple[int, tuple[str, ...]]:
+    """Return the highest height that signatures at hand prove final, and who has it."""
+    if state.pending is not None:
+        base = select(state.pending.view_changes)
+        if base.height > state.delivered:
+            return base.height, base.holders
+    quorum = state.votes.quorum("commit", state.next, state.config.quorum)
+    if quorum is not None and known(state, state.next, quorum.value) is None:
+        return state.next, tuple(sorted(quorum.signatures))
+    return state.delivered, ()
+
+
+def _claims(state: State) -> dict[NodeId, int]:
+    """Return, by peer, up to which height it may serve us."""
+    claims = {
+        NodeId(peer): status.height
+        for peer, status in state.statuses.items()
+        if status.height > state.delivered
+    }
+    for change in state.view_changes.values():
+        if change.height > state.delivered and change.signer != state.me:
+            claims[NodeId(change.signer)] = max(
+                change.height, claims.get(NodeId(change.signer), 0)
+            )
+    height, holders = _proven(state)
+    for holder in holders:
+        if holder != state.me:
+            claims[NodeId(holder)] = max(height, claims.get(NodeId(holder), 0))
+    return dict(sorted(claims.items()))
+
+
+def review(state: State) -> None:
+    """Notice or forget a gap; call after every input."""
+    claims = _claims(state)
+    if not claims:
+        state.gap_since_ms = state.fetch_due_ms = None
+        state.fetch_attempts = 0
+        return
+    if state.fetch_due_ms is not None and state.gap_since_ms is None:
+        return  # a request is out
+    proven, _ = _proven(state)
+    far = max(claims.values()) > state.next or proven > state.delivered
+    if state.gap_since_ms is None:
+        state.gap_since_ms = state.now_ms
+    # One block behind is how every block looks to whoever hears of it last: wait a moment.
+    pause = 0 if far else state.config.status_ms
+    state.fetch_due_ms = state.gap_since_ms + pause
+
+
+def ask(state: State, rng: Rng) -> None:
+    """Ask one peer for the missing blocks; the next attempt asks another."""
+    claims = _claims(state)
+    assert claims
+    peers = list(claims)
+    if state.fetch_attempts == 0:
+        state.fetch_attempts = rng.randrange(0, len(peers)) * (_PAUSE_DOUBLINGS_MAX + 1)
+    peer = peers[state.fetch_attempts % len(peers)]
+    hi = min(claims[peer], state.delivered + FETCH_BLOCKS_MAX)
+    state.out.fetch.append(Fetch(peer, state.next, hi))
+    state.fetch_attempts += 1
+    state.gap_since_ms = None
+    doublings = min(state.fetch_attempts, _PAUSE_DOUBLINGS_MAX)
+    state.fetch_due_ms = state.now_ms + (state.config.resend_ms << doublings)
+
+
+def suspect_left_view(state: State) -> None:
+    """Add our suspicion to a view that peers still work in and that we can never vote in.
+
+    A member past an active view is as good as silent there.  Without its suspicion, that view
+    could lack both the votes to go on and the suspicions to end.
+    """
+    if state.active:
+        return
+    views = [
+        status.view
+        for status in state.statuses.values()
+        if status.active and status.view < state.view
+    ]
+    if views:
+        view_change.suspect(state, max(views))

@@ -1,0 +1,59 @@
+"""`chartseal run`: the daemon in the foreground, for a service manager or `dev cluster`."""
+
+import asyncio
+import signal
+from pathlib import Path
+
+import click
+
+from node import config as configuration
+from node.cli.output import TRACEBACK_VERBOSITY, Session
+from node.config import Config
+
+
+@click.command()
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar="CHARTSEAL_CONFIG",
+    default=Path("config.toml"),
+    show_default=True,
+    help="The node's configuration file.",
+)
+@click.option(
+    "--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help="Override a setting."
+)
+@click.pass_obj
+def run(session: Session, config_file: Path, settings: tuple[str, ...]) -> None:
+    """Run the node until SIGTERM or SIGINT.
+
+    Exit codes that a service manager must not answer with a restart: 78 bad configuration,
+    79 keys cannot be unlocked, 80 data directory locked, 81 sign guard refused, 82 incompatible
+    data.
+    """
+    loaded = configuration.load(config_file, flags=parse_settings(settings))
+    # stderr of a daemon is its log, and an unforeseen fault belongs there in full.
+    session.verbose = max(session.verbose, TRACEBACK_VERBOSITY)
+    asyncio.run(_serve(loaded))
+
+
+def parse_settings(settings: tuple[str, ...]) -> dict[str, str]:
+    """Return ``section.key=value`` options as a mapping."""
+    flags = {}
+    for item in settings:
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{item!r} is not SECTION.KEY=VALUE", param_hint="--set")
+        flags[name] = value
+    return flags
+
+
+async def _serve(loaded: Config) -> None:
+    from node import daemon
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await daemon.run(loaded, stop=stop)

@@ -1,0 +1,162 @@
+"""`chartseal`: the table of commands and the global options.
+
+Owns: which commands exist (imported only when used, so that `--help` and shell completion stay
+fast), the suggestion for a mistyped one, the global options and their variables
+(`CHARTSEAL_ENDPOINT`, `CHARTSEAL_OUTPUT`, ...).  Refuses: to run under -O, because assertions
+guard what we sign.
+"""
+
+import difflib
+import importlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from node.cli.output import Boundary, Session
+
+# name: (where the command is, one line of help)
+COMMANDS: Final[dict[str, tuple[str, str]]] = {
+    "init": ("node.cli.cmd_init:init", "Make a node's directory: keys, configuration."),
+    "run": ("node.cli.cmd_run:run", "Run the node in the foreground."),
+    "key": ("node.cli.cmd_key:key", "Make, show, check and re-encrypt key files."),
+    "config": ("node.cli.cmd_config:config", "Show and check the configuration."),
+    "token": ("node.cli.cmd_token:token", "Create, list and revoke access tokens."),
+    "dev": ("node.cli.cmd_dev:dev", "Networks of real nodes on this machine."),
+    "version": ("node.cli.cmd_version:version", "Show the version of this software."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports one when it is used."""
+
+    def __init__(
+        self,
+        *arguments: Any,
+        table: Mapping[str, tuple[str, str]] | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(*arguments, **options)
+        self._table = {} if table is None else table
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*self._table, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        entry = self._table.get(cmd_name)
+        if entry is None:
+            return super().get_command(ctx, cmd_name)
+        module, _, attribute = entry[0].partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command), f"{entry[0]} is no command"
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0] if args else ""
+        if name and not name.startswith("-") and name not in self.list_commands(ctx):
+            close = difflib.get_close_matches(name, self.list_commands(ctx), n=1, cutoff=0.5)
+            advice = f" Did you mean '{close[0]}'?" if close else ""
+            raise click.UsageError(f"No such command '{name}'.{advice}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        rows = [(name, text) for name, (_, text) in self._table.items()]
+        for name in super().list_commands(ctx):
+            command = super().get_command(ctx, name)
+            if command is not None and not command.hidden:
+                rows.append((name, command.get_short_help_str()))
+        if rows:
+            with formatter.section("Commands"):
+                formatter.write_dl(rows)
+
+
+class Group(LazyGroup):
+    """A group of subcommands that share a prefix; mistyped names get a suggestion too."""
+
+
+class Root(LazyGroup):
+    """The whole command line: every exception of every command ends in its boundary."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        session = ctx.obj = Session()
+        with Boundary(session):
+            return super().invoke(ctx)
+
+
+def _color_of(choice: str, no_color: str | None) -> bool | None:
+    if choice == "auto":
+        return False if no_color else None
+    return choice == "always"
+
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command(
+    name="chartseal",
+    cls=Root,
+    table=COMMANDS,
+    context_settings={
+        "auto_envvar_prefix": "CHARTSEAL",
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+    },
+)
+@click.option(
+    "--endpoint",
+    metavar="URL",
+    default="http://127.0.0.1:7651",
+    show_default=True,
+    help="The node to ask.",
+)
+@click.option("--token-file", type=_FILE, help="Access token, in a file of mode 0600.")
+@click.option("--ca-file", type=_FILE, help="Authority that signed the node's certificate.")
+@click.option("--cert-file", type=_FILE, help="Client certificate (PEM).")
+@click.option("--key-file", type=_FILE, help="Its private key (PEM).")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="Form of the data on stdout.",
+)
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(0.1, 3600),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Patience with the node.",
+)
+@click.option(
+    "--color",
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    show_default=True,
+    help="Colours; NO_COLOR is respected.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Only data and errors.")
+@click.option("-v", "--verbose", count=True, help="Tell more; -vv shows tracebacks.")
+@click.pass_context
+def cli(ctx: click.Context, /, **options: Any) -> None:
+    """Chartseal: a ledger node for health-care institutions.
+
+    Data goes to stdout, talk to stderr.  Every option can be set by a variable, for instance
+    CHARTSEAL_ENDPOINT or CHARTSEAL_OUTPUT.
+    """
+    for name, value in options.items():
+        setattr(ctx.obj, name, value)
+    ctx.color = _color_of(ctx.obj.color, os.environ.get("NO_COLOR"))
+
+
+def main() -> None:
+    """Entry point of the installed command."""
+    if not __debug__:
+        raise SystemExit("refusing to run under -O: assertions guard what this node signs")
+    cli()

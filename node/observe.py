@@ -1,0 +1,174 @@
+"""Metrics: read from the parts at each scrape, so that the hot path pays nothing.
+
+Names have the prefix ``chartseal_``, base units, ``_total`` on counters; labels are bounded
+(members, closed sets of codes), never transactions or people.  Every name stands in
+``deploy/docs/metrics.md``; a test holds the two together.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from node.intake import Intake
+from node.ledger import accel
+from node.net.statistics import Statistics
+from node.replica import Replica
+from node.service import Service
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts that no part keeps for itself."""
+
+    blocks: int = 0
+    transactions: int = 0
+    refused: int = 0
+    commitments: int = 0
+    certified_height: int = 0
+    cosignatures_refused: int = 0
+
+
+class NodeCollector(Collector):
+    def __init__(
+        self,
+        service: Service,
+        replica: Replica,
+        intake: Intake,
+        statistics: Statistics,
+        tally: Tally,
+    ) -> None:
+        self._service = service
+        self._replica = replica
+        self._intake = intake
+        self._statistics = statistics
+        self._tally = tally
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._ledger()
+        yield from self._consensus()
+        yield from self._pool()
+        yield from self._network()
+
+    def _ledger(self) -> Iterator[Metric]:
+        build = GaugeMetricFamily(
+            "chartseal_build_info", "Always 1.", labels=["version", "crypto", "engine"]
+        )
+        engine = self._service.genesis.engine
+        build.add_metric([version("chartseal"), accel.BACKEND, engine], 1)
+        yield build
+        tip, tally = self._service.book.tip, self._tally
+        yield _gauge("ledger_height", "Newest applied block.", tip.height)
+        yield _gauge("ledger_block_time_seconds", "Its time, Unix seconds.", tip.time_ms / 1000)
+        yield _gauge("ledger_log_leaves", "Leaves of the Merkle log.", tip.log_size)
+        yield _gauge(
+            "ledger_certified_height",
+            "Newest height with a certified checkpoint.",
+            tally.certified_height,
+        )
+        yield _counter("ledger_blocks", "Blocks applied since start.", tally.blocks)
+        results = CounterMetricFamily(
+            "chartseal_ledger_transactions", "Applied since start.", labels=["result"]
+        )
+        results.add_metric(["applied"], tally.transactions - tally.refused)
+        results.add_metric(["refused"], tally.refused)
+        yield results
+        yield _counter(
+            "ledger_commitments", "Record commitments anchored since start.", tally.commitments
+        )
+        sizes = self._service.store.sizes()
+        disk = GaugeMetricFamily("chartseal_store_bytes", "Bytes on disk.", labels=["kind"])
+        disk.add_metric(["kv"], sizes["kv_bytes"])
+        disk.add_metric(["segments"], sizes["segment_bytes"])
+        yield disk
+
+    def _consensus(self) -> Iterator[Metric]:
+        status, counters = self._service.engine_status(), self._replica.counters
+        leads = status.role in ("leader", "primary")
+        yield _gauge(
+            "consensus_has_leader", "1 if one is known.", status.leader is not None
+        )
+        yield _gauge("consensus_is_leader", "1 when this node leads.", leads)
+        yield _gauge("consensus_round", "Term (Raft) or view (PBFT).", status.round)
+        yield _gauge("consensus_members", "Voting members.", status.members)
+        yield _gauge("consensus_quorum", "Votes needed.", status.quorum)
+        yield _gauge("consensus_final_height", "Highest final height known.", status.committed)
+        yield _counter("consensus_turns", "Turns of the engine.", counters.turns)
+        yield _counter("consensus_syncs", "Synced writes of records.", counters.syncs)
+        yield _counter("consensus_proposals", "Blocks proposed here.", counters.proposals)
+        yield _labelled(
+            "consensus_messages", "Messages taken, by kind.", "kind", counters.messages_in
+        )
+        yield _labelled(
+            "consensus_dropped", "Messages refused, by reason.", "reason", counters.dropped
+        )
+        yield _counter(
+            "cosignatures_refused",
+            "Cosignatures that did not verify.",
+            self._tally.cosignatures_refused,
+        )
+
+    def _pool(self) -> Iterator[Metric]:
+        pool = self._service.mempool
+        yield _gauge("mempool_transactions", "Waiting transactions.", len(pool))
+        yield _gauge("mempool_bytes", "Their bytes.", pool.bytes)
+        yield _counter("signatures_verified", "Transaction signatures.", self._intake.verified)
+        yield _counter(
+            "intake_refused", "Refused at intake.", self._intake.refused
+        )
+
+    def _network(self) -> Iterator[Metric]:
+        stats = self._statistics
+        peers = GaugeMetricFamily(
+            "chartseal_net_peers", "Members connected.", labels=["direction"]
+        )
+        peers.add_metric(["out"], len(stats.sending_to))
+        peers.add_metric(["in"], len(stats.receiving_from))
+        yield peers
+        rtt = GaugeMetricFamily(
+            "chartseal_net_rtt_seconds", "Last ping, handling included.", labels=["peer"]
+        )
+        for peer, micros in stats.rtt_us.items():
+            rtt.add_metric([peer], micros / 1e6)
+        yield rtt
+        for name, say, counts in (
+            ("net_frames_in", "Frames received.", stats.frames_in),
+            ("net_frames_out", "Frames sent.", stats.frames_out),
+            ("net_bytes_in", "Bytes received.", stats.bytes_in),
+            ("net_bytes_out", "Bytes sent.", stats.bytes_out),
+        ):
+            by_name = {kind.name.lower(): count for kind, count in counts.items()}
+            yield _labelled(name, say, "type", by_name)
+        yield _labelled("net_dropped", "Frames never sent.", "reason", stats.dropped)
+        yield _labelled("net_handshake_failures", "By code.", "code", stats.handshake_failures)
+        yield _labelled("net_peer_faults", "Protocol faults.", "peer", stats.peer_faults)
+
+
+def _gauge(name: str, say: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"chartseal_{name}", say, value=value)
+
+
+def _counter(name: str, say: str, value: float) -> Metric:
+    return CounterMetricFamily(f"chartseal_{name}", say, value=value)
+
+
+def _labelled(name: str, say: str, label: str, counts: object) -> Metric:
+    family = CounterMetricFamily(f"chartseal_{name}", say, labels=[label])
+    assert isinstance(counts, dict)
+    for key, count in counts.items():
+        family.add_metric([str(key)], count)
+    return family
+
+
+class Metrics:
+    """The node's registry; ``render`` is what ``/metrics`` answers."""
+
+    def __init__(self, collector: NodeCollector) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(collector)
+
+    def render(self) -> bytes:
+        return generate_latest(self._registry)

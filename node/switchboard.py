@@ -1,0 +1,223 @@
+"""What arrives from members goes to the room that owns it; what rooms send goes out.
+
+Owns: the table from frame type to handler, decoding at the edge, charging the peer for lies,
+and the clock of the gossip.  Refuses: state of its own beyond that.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+from consensus import wire
+from consensus.codec import Malformed
+from consensus.effects import Envelope
+from consensus.types import NodeId
+from node.blocksync import BlockSync, SyncRequest, SyncResponse
+from node.book import Committed, Tip
+from node.gossip import encoding
+from node.gossip.protocol import Gossip, Sends, transactions
+from node.intake import Intake
+from node.ledger.transaction import Transaction, txid_of
+from node.log import event
+from node.mempool import Mempool
+from node.net.faults import PeerFault
+from node.net.frame import FRAME_BYTES_MAX, FrameType
+from node.net.peers import Peers
+from node.observe import Tally
+from node.publish import Publisher, decode_shares, encode_shares
+from node.replica import Replica
+from node.supply import BodyRequest, BodyResponse, Supply
+from storage.store import Store
+
+GOSSIP_FLUSH_S: Final = 0.01
+
+
+class Switchboard:
+    """Wired in two steps: rooms need ``send`` before the switchboard can know the rooms."""
+
+    def __init__(self, *, mempool: Mempool, publisher: Publisher, store: Store) -> None:
+        self.tally = Tally()
+        self._mempool = mempool
+        self._publisher = publisher
+        self._store = store
+        self._flush = asyncio.Event()
+        self._peers: Peers
+        self._replica: Replica
+        self._supply: Supply
+        self._sync: BlockSync
+        self._intake: Intake
+        self._gossip: Gossip
+
+    def wire(
+        self,
+        *,
+        peers: Peers,
+        replica: Replica,
+        supply: Supply,
+        sync: BlockSync,
+        intake: Intake,
+        gossip: Gossip,
+    ) -> None:
+        self._peers = peers
+        self._replica = replica
+        self._supply = supply
+        self._sync = sync
+        self._intake = intake
+        self._gossip = gossip
+
+    # --- out ---------------------------------------------------------------------------------
+
+    def connected(self) -> Sequence[str]:
+        return sorted(self._peers.statistics.sending_to)
+
+    def send(self, envelope: Envelope) -> None:
+        """Queue a consensus message; it may be lost, engines repeat themselves."""
+        raw = self._replica.driver.dialect.encode(envelope.message)
+        if envelope.to is None:
+            self._peers.broadcast(FrameType.CONSENSUS, raw)
+        else:
+            self._peers.enqueue(envelope.to, FrameType.CONSENSUS, raw)
+
+    def ask_body(self, peer: str, request: BodyRequest) -> None:
+        self._peers.enqueue(peer, FrameType.BODY_REQUEST, wire.encode(request))
+
+    def ask_blocks(self, peer: str, request: SyncRequest) -> None:
+        self._peers.enqueue(peer, FrameType.SYNC_REQUEST, wire.encode(request))
+
+    def _send_all(self, sends: Sends) -> None:
+        for item in sends:
+            if item.peer is None:
+                self._peers.broadcast(item.kind, item.payload)
+            else:
+                self._peers.enqueue(item.peer, item.kind, item.payload)
+
+    def admitted(self, new: list[Transaction]) -> None:
+        """Clients brought these: tell the others soon, and look whether to propose."""
+        self._send_all(self._gossip.admitted({tx.txid: tx.raw for tx in new}, _now_ms()))
+        self._flush.set()
+        self._replica.work_arrived()
+
+    def applied(self, result: Committed) -> None:
+        """A block is durable: forget its transactions, cosign the log."""
+        tally = self.tally
+        tally.blocks += 1
+        tally.transactions += len(result.codes)
+        tally.refused += sum(1 for code in result.codes if code)
+        tally.commitments += result.items
+        self._gossip.forget(result.txids)
+        if self._replica.backlog() == 0:
+            self.cosign(result.tip)
+
+    def cosign(self, tip: Tip) -> None:
+        """Put our name to the log at ``tip`` and tell everybody."""
+        if tip.height == 0:
+            return
+        share = self._publisher.applied(tip, int(time.time()))
+        if share is not None:
+            self._peers.broadcast(FrameType.COSIGNATURES, encode_shares([share]))
+        self._certify(tip.log_size)
+
+    def _certify(self, size: int) -> None:
+        certified = self._publisher.certify(size)
+        if certified is not None:
+            self._store.save_checkpoint(*certified)
+            self.tally.certified_height = max(self.tally.certified_height, certified[0])
+
+    def peer_up(self, peer: NodeId) -> None:
+        event("peer.up", peer=peer)
+        self._send_all(self._gossip.peer_up(peer))
+        if self._publisher.mine is not None:
+            frame = encode_shares([self._publisher.mine])
+            self._peers.enqueue(peer, FrameType.COSIGNATURES, frame)
+
+    def peer_down(self, peer: NodeId) -> None:
+        event("peer.down", peer=peer)
+        self._gossip.peer_down(peer)
+
+    async def run_gossip(self) -> None:
+        """Flush pushes shortly after they arrive, announce what stays pending."""
+        while True:
+            wait_s = min(max(self._gossip.deadline_ms - _now_ms(), 10), 200) / 1000
+            try:
+                await asyncio.wait_for(self._flush.wait(), wait_s)
+                await asyncio.sleep(GOSSIP_FLUSH_S / 5)
+            except TimeoutError:
+                pass
+            self._flush.clear()
+            self._send_all(self._gossip.tick(_now_ms()))
+
+    # --- in ----------------------------------------------------------------------------------
+
+    async def on_frame(self, peer: NodeId, kind: FrameType, body: bytes) -> None:
+        """Handle one frame; raises ``PeerFault`` when the peer broke the protocol."""
+        try:
+            await self._dispatch(peer, kind, body)
+        except Malformed as error:
+            raise PeerFault("malformed", kind.name.lower()) from error
+
+    async def _dispatch(self, peer: NodeId, kind: FrameType, body: bytes) -> None:
+        match kind:
+            case FrameType.CONSENSUS:
+                if not self._replica.on_frame(peer, body):
+                    raise PeerFault("bad-message", "consensus")
+            case FrameType.TRANSACTIONS:
+                await self._on_transactions(peer, encoding.decode_transactions(body))
+            case FrameType.INVENTORY:
+                txids = encoding.decode_ids(body)
+                self._send_all(self._gossip.inventory(peer, txids, _now_ms()))
+            case FrameType.WANT:
+                self._on_want(peer, encoding.decode_ids(body))
+            case FrameType.COSIGNATURES:
+                self._on_cosignatures(peer, body)
+            case _:
+                await self._on_sync_frame(peer, kind, body)
+
+    async def _on_sync_frame(self, peer: NodeId, kind: FrameType, body: bytes) -> None:
+        match kind:
+            case FrameType.BODY_REQUEST:
+                request = _decode(BodyRequest, body)
+                found = await asyncio.to_thread(self._supply.serve, request)
+                self._peers.enqueue(peer, FrameType.BODY_RESPONSE, wire.encode(found))
+            case FrameType.BODY_RESPONSE:
+                if not await self._supply.received(_decode(BodyResponse, body)):
+                    raise PeerFault("bad-body")
+            case FrameType.SYNC_REQUEST:
+                asked = _decode(SyncRequest, body)
+                answer = await asyncio.to_thread(self._sync.serve, asked)
+                self._peers.enqueue(peer, FrameType.SYNC_RESPONSE, wire.encode(answer))
+            case FrameType.SYNC_RESPONSE:
+                if not await self._sync.received(peer, _decode(SyncResponse, body)):
+                    raise PeerFault("bad-block")
+            case _:
+                raise PeerFault("unexpected-frame", kind.name.lower())
+
+    async def _on_transactions(self, peer: NodeId, raws: Sequence[bytes]) -> None:
+        answers, new = await self._intake.submit(raws)
+        txids = [txid_of(raw) for raw in raws]
+        fresh = [tx.txid for tx in new]
+        self._send_all(self._gossip.received(peer, txids, fresh, _now_ms()))
+        if new:
+            self._replica.work_arrived()
+        if any(answer.code in ("bad-signature", "transaction-malformed") for answer in answers):
+            raise PeerFault("bad-transaction")
+
+    def _on_want(self, peer: NodeId, txids: Sequence[bytes]) -> None:
+        serve = self._gossip.want(peer, txids, _now_ms())
+        raws = [tx.raw for txid in serve if (tx := self._mempool.get(txid)) is not None]
+        self._send_all(transactions(peer, raws))
+
+    def _on_cosignatures(self, peer: NodeId, body: bytes) -> None:
+        for share in decode_shares(body):
+            if not self._publisher.received(peer, share):
+                self.tally.cosignatures_refused += 1
+                raise PeerFault("bad-cosignature")
+            self._certify(share.size)
+
+
+def _decode(kind: type[Any], body: bytes) -> Any:
+    return wire.decode(kind, body, size_max=FRAME_BYTES_MAX)
+
+
+def _now_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
