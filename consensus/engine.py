@@ -61,7 +61,8 @@ class Engine(Protocol):
 class Dialect(Protocol):
     """Pure knowledge about one engine's messages and certificates."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def encode(self, message: Any) -> bytes: ...
 

@@ -299,16 +299,20 @@ async def _serve(
 
 async def _supervise(parts: Parts, stop: asyncio.Event) -> None:
     """Run the tasks; return on ``stop``, raise what any of them raises."""
-    tasks = {
+
+    async def until_stopped() -> None:
+        await stop.wait()
+
+    tasks = [
         asyncio.create_task(parts.replica.run(), name="replica"),
         asyncio.create_task(parts.switchboard.run_gossip(), name="gossip"),
-        asyncio.create_task(stop.wait(), name="stop"),
-    }
-    failure = parts.peers.failure
+        asyncio.create_task(until_stopped(), name="stop"),
+    ]
+    ends: list[asyncio.Future[None]] = [*tasks, parts.peers.failure]
     try:
-        done, _ = await asyncio.wait({*tasks, failure}, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
+        done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for end in done:
+            end.result()
     finally:
         parts.service.stop()
         for task in tasks:

@@ -100,6 +100,7 @@ class Progress:
 
     def sent(self, *, last_index: int, size_bytes: int, commit: int) -> None:
         """Note an append that ends at ``last_index`` (``size_bytes`` 0: it was empty)."""
+        assert self.state is not ProgressState.SNAPSHOT, "no appends while blocks are fetched"
         self.sent_commit = max(self.sent_commit, commit)
         if self.state is ProgressState.PROBE:
             self.paused = True

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from node.cli.cmd_key import ask_new_passphrase
+from node.cli.cmd_key import ask_new_passphrase, if_terminal
 from node.cli.layout import institution, join_card, make_directory
 from node.cli.output import Session
 from node.errors import ChartsealError
@@ -75,7 +75,7 @@ def init(
     values = {"p2p.listen": p2p_listen, "api.listen": api_listen, "ops.listen": ops_listen}
     passphrase = None
     if not dev:
-        passphrase = read_passphrase(passphrase_file, prompt=ask_new_passphrase)
+        passphrase = read_passphrase(passphrase_file, prompt=if_terminal(ask_new_passphrase))
         if passphrase_file is not None:
             values["keystore.passphrase_file"] = str(passphrase_file.absolute())
     keys = make_directory(directory, node, values=values, peers={}, passphrase=passphrase)

@@ -31,13 +31,13 @@ def _ask() -> str:
     return answer
 
 
-def _prompt(ask: Callable[[], str]) -> Callable[[], str] | None:
-    # Without a terminal nobody answers: a service must fail at once with a clear error.
+def if_terminal(ask: Callable[[], str]) -> Callable[[], str] | None:
+    """Return ``ask``, or None without a terminal: a service must fail at once, not wait."""
     return ask if sys.stdin.isatty() else None
 
 
 def _open(path: Path, passphrase_file: Path | None) -> NodeKeys:
-    passphrase = keyfile.read_passphrase(passphrase_file, prompt=_prompt(_ask))
+    passphrase = keyfile.read_passphrase(passphrase_file, prompt=if_terminal(_ask))
     return keyfile.load(path, passphrase)
 
 
@@ -59,7 +59,9 @@ def generate(session: Session, path: Path, node: str, passphrase_file: Path | No
     """Write four new keys to PATH, encrypted; prints the public ones."""
     if not ID_PATTERN.fullmatch(node):
         raise click.BadParameter("an id matches [a-z0-9][a-z0-9-]{0,62}", param_hint="--id")
-    passphrase = keyfile.read_passphrase(passphrase_file, prompt=_prompt(ask_new_passphrase))
+    passphrase = keyfile.read_passphrase(
+        passphrase_file, prompt=if_terminal(ask_new_passphrase)
+    )
     made = NodeKeys.generate(node)
     made.save(path, passphrase)
     session.talk(f"wrote {path}; back it up, nobody can restore it")
@@ -83,10 +85,10 @@ def show(session: Session, path: Path) -> None:
 def change_passphrase(
     session: Session, path: Path, passphrase_file: Path | None, new_passphrase_file: Path | None
 ) -> None:
-    """Encrypt PATH anew; the keys stay the same.  A crash leaves the old file or the new one."""
+    """Encrypt PATH anew; the keys stay.  A crash leaves the old file or the new one."""
     opened = _open(path, passphrase_file)
     fresh = keyfile.read_passphrase(
-        new_passphrase_file, environment={}, prompt=_prompt(ask_new_passphrase)
+        new_passphrase_file, environment={}, prompt=if_terminal(ask_new_passphrase)
     )
     opened.save(path, fresh, replace=True)
     session.talk(f"{path} opens with the new passphrase only; destroy old copies")

@@ -37,7 +37,9 @@ def create(
 ) -> None:
     """Add a token to FILE; prints it once, the file keeps only its hash."""
     expires_ms = int(time.time() * 1000) + expires_days * _DAY_MS
-    text = create_token(file, id=id_, scopes=tuple(sorted(set(scopes))), expires_ms=expires_ms)
+    text = create_token(
+        file, name=id_, scopes=tuple(sorted(set(scopes))), expires_ms=expires_ms
+    )
     session.talk("this is shown once; keep it in a file of mode 0600")
     if session.json:
         session.show({"id": id_, "token": text, "scopes": scopes, "expires_ms": expires_ms})

@@ -31,9 +31,8 @@ from node.settings import SECTIONS, SETTINGS
 CARD_FORMAT: Final = "chartseal/join-card/v1"
 CONFIG_NAME: Final = "config.toml"
 KEY_NAME: Final = "node.key"
-PASSPHRASE_NAME: Final = "passphrase"
+UNLOCK_NAME: Final = "passphrase"
 TOKENS_NAME: Final = "tokens.jsonl"
-_WRAP: Final = "# "
 
 
 def make_directory(
@@ -53,7 +52,7 @@ def make_directory(
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise ChartsealError("file-unreadable", f"{directory}: {error.strerror}") from error
-    for name in (KEY_NAME, CONFIG_NAME, PASSPHRASE_NAME):
+    for name in (KEY_NAME, CONFIG_NAME, UNLOCK_NAME):
         if (directory / name).exists():
             code = "keystore-exists" if name == KEY_NAME else "exists-already"
             raise ChartsealError(code, str(directory / name))
@@ -61,8 +60,8 @@ def make_directory(
     given = dict(values)
     if passphrase is None:
         random = random_passphrase()
-        write_secret(directory / PASSPHRASE_NAME, random + b"\n")
-        given["keystore.passphrase_file"] = PASSPHRASE_NAME
+        write_secret(directory / UNLOCK_NAME, random + b"\n")
+        given["keystore.passphrase_file"] = UNLOCK_NAME
         keys.save(directory / KEY_NAME, random, kdf=FOR_RANDOM_PASSPHRASE)
     else:
         keys.save(directory / KEY_NAME, passphrase, kdf=INTERACTIVE)

@@ -78,16 +78,16 @@ def write_tokens(path: Path, tokens: list[TokenLine]) -> None:
 
 
 def create_token(
-    path: Path, *, id: str, scopes: tuple[str, ...], expires_ms: int | None = None
+    path: Path, *, name: str, scopes: tuple[str, ...], expires_ms: int | None = None
 ) -> str:
     """Add a line to the file and return the new token, which is shown this once.
 
-    Raises ``ChartsealError`` (conflict) when ``id`` is taken.
+    Raises ``ChartsealError`` (conflict) when ``name`` is taken.
     """
     tokens = read_tokens(path)
-    if any(token.id == id for token in tokens):
-        raise ChartsealError("conflict", f"a token with id {id} exists in {path}")
+    if any(token.id == name for token in tokens):
+        raise ChartsealError("conflict", f"a token with id {name} exists in {path}")
     token = new_token()
-    line = TokenLine(id, token_hash(token), scopes, expires_ms)
+    line = TokenLine(name, token_hash(token), scopes, expires_ms)
     write_tokens(path, [*tokens, line])
     return token

@@ -1,1 +1,1 @@
-"""The HTTP interface for integrators, operators and monitors."""
+"""The HTTP interface for integrators, operators and monitors; its entrances are in app.py."""

@@ -81,7 +81,7 @@ def test_match_never_falls_and_stays_below_next(
                 peer.become_replicate()
         else:
             peer.refused(index, hint)
-        if send and not peer.inflights.full:
+        if send and peer.state is not ProgressState.SNAPSHOT and not peer.inflights.full:
             peer.sent(last_index=peer.next, size_bytes=1, commit=0)
         if index == 11:
             peer.become_snapshot(max(hint, peer.match), 0)

@@ -1,0 +1,59 @@
+# Everything a newcomer or CI needs; each target sets up its own virtual environment.
+# PYTHON: any CPython from 3.11; plyvel has wheels for 3.11 and 3.12, later ones compile it.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3; do command -v $$p >/dev/null 2>&1 && { echo $$p; break; }; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+CONSENSUS ?= pbft
+SEEDS ?= 2000
+FROM ?= 1
+ENGINE ?= both
+VECTORS ?= ../shared/data/vectors
+KILLS ?= 50
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check lint types contracts unit sim cluster kill-test bench conformance clean
+
+help:  ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(BIN)/.ready: pyproject.toml deploy/setup.sh
+	@sh deploy/setup.sh "$(PYTHON)" "$(VENV)"
+	@touch $@
+
+setup: $(BIN)/.ready  ## make the virtual environment
+
+demo: setup  ## four institutions anchor records, one crashes, receipts verify offline
+	@$(BIN)/chartseal demo --consensus $(CONSENSUS) $(if $(INPUT),--input "$(INPUT)") $(if $(KEEP),--keep) $(DEMO_ARGS)
+
+test: setup  ## everything that must hold, in minutes
+	@$(BIN)/python -m pytest -q $(ARGS)
+
+check: lint types contracts  ## style, types, import contracts
+
+lint: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: setup
+	@$(BIN)/mypy
+
+contracts: setup
+	@$(BIN)/lint-imports
+
+sim: setup  ## seeded whole-cluster simulation: SEEDS=n FROM=k ENGINE=raft|pbft|both
+	@$(BIN)/python tests/sim/run.py --seeds $(SEEDS) --from $(FROM) --engine $(ENGINE)
+
+kill-test: setup  ## the long crash test on real processes: KILLS=50 for each engine
+	@CHARTSEAL_KILLS=$(KILLS) $(BIN)/python -m pytest -q tests/cluster/test_kills.py --timeout 1800
+
+bench: setup  ## figures into bench-results/: JSON and a table
+	@$(BIN)/python tests/bench/run.py $(ARGS)
+
+conformance: setup  ## other people's vectors: VECTORS=directory
+	@$(BIN)/python tests/conformance/run.py "$(VECTORS)"
+
+coverage: setup  ## the test suite with branch coverage
+	@$(BIN)/python -m pytest -q --cov --cov-report=term $(ARGS)
+
+clean:  ## remove what was built here
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis bench-results
