@@ -64,6 +64,17 @@ def encode(value: Value) -> bytes:
         raise Malformed("value has no canonical encoding") from error
 
 
+def encode_typed(value: Value) -> bytes:
+    """Like ``encode`` for arrays that typed records became: no maps or floats can be inside.
+
+    Raises ``Malformed`` when a number is out of range.
+    """
+    try:
+        return bytes(msgpack.packb(value, use_bin_type=True))
+    except (ValueError, OverflowError, TypeError) as error:
+        raise Malformed("value has no canonical encoding") from error
+
+
 def _sorted_maps(value: Any) -> Any:
     if type(value) in (list, tuple):
         return [_sorted_maps(item) for item in value]

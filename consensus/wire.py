@@ -8,6 +8,7 @@ Everything a peer can get wrong raises ``Malformed``; nothing else escapes.
 """
 
 import dataclasses
+import operator
 import types
 import typing
 from collections.abc import Callable
@@ -92,12 +93,47 @@ def _parser(kind: Any) -> _Parser:
     return parser
 
 
+_Encoder = Callable[[Any], Any]
+_encoders: dict[type, _Encoder] = {}
+
+
+def _is_plain(kind: Any) -> bool:
+    """Whether values of ``kind`` go to the codec as they are."""
+    while isinstance(kind, typing.NewType):
+        kind = kind.__supertype__
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        return all(item is type(None) or _is_plain(item) for item in typing.get_args(kind))
+    return kind in (int, bool, bytes, str)
+
+
+def _encoder(cls: type) -> _Encoder:
+    """Return a function from instances of ``cls`` to arrays; compiled once, this is hot."""
+    hints = typing.get_type_hints(cls)
+    names = [field.name for field in dataclasses.fields(cls)]
+    nested = [at for at, name in enumerate(names) if not _is_plain(hints[name])]
+    get: Callable[[Any], Any] = operator.attrgetter(*names)
+    single = len(names) == 1
+
+    def encode_record(record: Any) -> list[Any]:
+        value = [get(record)] if single else list(get(record))
+        for at in nested:
+            value[at] = to_value(value[at])
+        return value
+
+    _encoders[cls] = encode_record
+    return encode_record
+
+
 def to_value(record: Any) -> Any:
     """Return ``record`` as plain arrays, integers, bytes and text, ready for the codec."""
-    if dataclasses.is_dataclass(record) and not isinstance(record, type):
-        return [to_value(getattr(record, field.name)) for field in dataclasses.fields(record)]
-    if isinstance(record, tuple):
+    kind = type(record)
+    known = _encoders.get(kind)
+    if known is not None:
+        return known(record)
+    if kind is tuple or kind is list:
         return [to_value(item) for item in record]
+    if dataclasses.is_dataclass(kind):
+        return _encoder(kind)(record)
     return record
 
 
@@ -108,7 +144,7 @@ def from_value(kind: type[T], value: Any) -> T:
 
 def encode(record: Any) -> bytes:
     """Return the canonical bytes of a dataclass instance."""
-    return codec.encode(to_value(record))
+    return codec.encode_typed(to_value(record))
 
 
 def decode(kind: type[T], raw: bytes, *, size_max: int) -> T:
@@ -136,7 +172,7 @@ class Tagged:
         return from_value(kind, value[1])
 
     def encode(self, message: Any) -> bytes:
-        return codec.encode(self.to_value(message))
+        return codec.encode_typed(self.to_value(message))
 
     def decode(self, raw: bytes, *, size_max: int) -> Any:
         return self.from_value(codec.decode(raw, size_max=size_max))

@@ -99,7 +99,7 @@ class Intake:
         if txid in self._mempool:
             return Answer(txid, "known")
         frame = transaction.slice_frame(raw)
-        tx = transaction.parse(raw)
+        tx = transaction.parse_frame(raw, frame)
         refusal = admissible(
             tx, self._book.read, network=self._book.network, height=self._book.tip.height + 1
         )
@@ -150,8 +150,9 @@ class Intake:
                     parsed.append(held)
                     continue
                 try:
-                    parsed.append(transaction.parse(raw))
-                    checks.extend(transaction.slice_frame(raw).checks)
+                    frame = transaction.slice_frame(raw)
+                    parsed.append(transaction.parse_frame(raw, frame))
+                    checks.extend(frame.checks)
                 except TransactionMalformed:
                     return None
             if not all(accel.verify_batch(checks)):

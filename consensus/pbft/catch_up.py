@@ -85,7 +85,7 @@ def review(state: State) -> None:
     claims = _claims(state)
     if not claims:
         state.gap_since_ms = state.fetch_due_ms = None
-        state.fetch_attempts = 0
+        state.fetch_attempts = state.fetch_hi = 0
         return
     if state.fetch_due_ms is not None and state.gap_since_ms is None:
         return  # a request is out
@@ -104,13 +104,13 @@ def ask(state: State, rng: Rng) -> None:
     assert claims
     peers = list(claims)
     if state.fetch_attempts == 0:
-        state.fetch_attempts = rng.randrange(0, len(peers)) * (_PAUSE_DOUBLINGS_MAX + 1)
-    peer = peers[state.fetch_attempts % len(peers)]
-    hi = min(claims[peer], state.delivered + FETCH_BLOCKS_MAX)
-    state.out.fetch.append(Fetch(peer, state.next, hi))
+        state.fetch_offset = rng.randrange(0, len(peers))
+    peer = peers[(state.fetch_offset + state.fetch_attempts) % len(peers)]
+    state.fetch_hi = min(claims[peer], state.delivered + FETCH_BLOCKS_MAX)
+    state.out.fetch.append(Fetch(peer, state.next, state.fetch_hi))
+    doublings = min(state.fetch_attempts, _PAUSE_DOUBLINGS_MAX)
     state.fetch_attempts += 1
     state.gap_since_ms = None
-    doublings = min(state.fetch_attempts, _PAUSE_DOUBLINGS_MAX)
     state.fetch_due_ms = state.now_ms + (state.config.resend_ms << doublings)
 
 

@@ -23,7 +23,7 @@ from consensus.pbft.messages import (
     Suspect,
     ViewChange,
 )
-from consensus.pbft.records import Keys, Restored
+from consensus.pbft.records import Accepted, Keys, Restored
 from consensus.pbft.state import PbftConfig, Slot, State
 from consensus.types import Applied, NodeId, Proposal, Rng
 
@@ -62,14 +62,15 @@ class PbftEngine:
             state.out.records.append(state.keys.forget_older_epochs())
         if found.start is not None and state.applied > state.start.height:
             state.out.records.extend(state.keys.forget(state.applied))
-        for height in sorted(found.certificates):
-            certificate = found.certificates[height]
-            if height != state.next:
-                continue
+        # Certificate and proposal of a decided block share a batch, so this reaches the last
+        # block we ever said was final: a view change never shows less than an earlier one.
+        while (certificate := found.certificates.get(state.next)) is not None:
             decided = certs.decode_commit(certificate)
-            proposal = normal.known(state, height, decided.digest)
-            if proposal is not None:
-                normal.deliver(state, proposal, certificate)
+            proposal = normal.known(state, state.next, decided.digest)
+            if proposal is None:
+                raise ValueError("a decided block's proposal is missing")
+            normal.deliver(state, proposal, certificate)
+            _fill_slots(state, found)
         if not state.active:
             assert state.own_view_change is not None
             state.state_everyone(state.own_view_change)
@@ -171,8 +172,9 @@ class PbftEngine:
             return False
         if (decided.height, decided.digest) != (proposal.height, proposal.digest):
             return False
+        # Replaces what we accepted here, if anything: a restart delivers before it votes.
+        state.out.promise(state.keys.accepted(Accepted(state.view, proposal, fresh=False)))
         state.out.bodies.append(proposal)
-        state.out.must_sync = True
         normal.deliver(state, proposal, certificate)
         self._settle()
         return True
@@ -253,7 +255,7 @@ class PbftEngine:
         catch_up.review(state)
 
     def _request_due_ms(self) -> int | None:
-        """When our patience with the active view ends; None when nothing waits or we said so."""
+        """When our patience with the active view ends; None when nothing waits."""
         state = self._state
         if not state.active or state.suspicion is not None:
             return None
@@ -338,8 +340,12 @@ def _restored_state(
     own = found.own_new_view
     if own is not None and own.view == state.view and not state.active:
         state.own_new_view = own
-    for height in range(state.next, state.next + config.window + 1):
-        slot = Slot(found.accepted.get(height), now_ms, found.prepared.get(height))
-        if height < state.next + config.window and (slot.accepted or slot.prepared):
-            state.slots[height] = slot
+    _fill_slots(state, found)
     return state
+
+
+def _fill_slots(state: State, found: Restored) -> None:
+    for height in range(state.next, state.next + state.config.window):
+        slot = Slot(found.accepted.get(height), state.now_ms, found.prepared.get(height))
+        if slot.accepted is not None or slot.prepared is not None:
+            state.slots[height] = slot

@@ -207,7 +207,10 @@ def deliver(state: State, proposal: Proposal, certificate: bytes) -> None:
     state.votes.delivered(proposal.height)
     state.suspicion = None
     state.delivery_ms = state.now_ms
-    state.gap_since_ms = state.fetch_due_ms = None
-    state.fetch_attempts = 0
+    state.gap_since_ms = None
+    if state.delivered >= state.fetch_hi:
+        state.fetch_due_ms, state.fetch_attempts = None, 0
+    else:  # what we asked for is still coming
+        state.fetch_due_ms = state.now_ms + state.config.resend_ms
     if state.active:
         state.failed_views = 0

@@ -134,7 +134,8 @@ class State:
     votes: VoteBook = field(default_factory=VoteBook)
     early: dict[int, PrePrepare] = field(default_factory=dict)  # this view, by height
     ahead: dict[str, PrePrepare] = field(default_factory=dict)  # newest view, by primary
-    suspects: dict[str, Suspect] = field(default_factory=dict)
+    suspects: dict[str, Suspect] = field(default_factory=dict)  # this view, by signer
+    suspects_ahead: dict[str, Suspect] = field(default_factory=dict)  # newest, by signer
     suspicion: Suspect | None = None  # our own, while it stands
     view_changes: dict[str, ViewChange] = field(default_factory=dict)  # newest, by signer
     own_view_change: ViewChange | None = None
@@ -155,6 +156,8 @@ class State:
     gap_since_ms: int | None = None
     fetch_due_ms: int | None = None
     fetch_attempts: int = 0
+    fetch_offset: int = 0
+    fetch_hi: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     out: Outbox = field(default_factory=Outbox)
 
@@ -198,7 +201,7 @@ class State:
         return None if accepted is None else accepted.digest
 
     def state_everyone(self, message: Message) -> None:
-        """Send own ``message`` to all, ourselves included, once what it relies on is durable."""
+        """Send own ``message`` to all, ourselves too, once what it relies on is durable."""
         self.out.send_after.append(Envelope(None, message))
         self.resend_due_ms = self.now_ms + self.config.resend_ms
 
@@ -225,9 +228,16 @@ class State:
             assert self.own_view_change is not None
             assert self.own_view_change.view == self.view
         if self.suspicion is not None:
-            assert self.suspicion.height == self.next
+            assert (self.suspicion.view, self.suspicion.height) == (self.view, self.next)
         assert self.pending is None or self.pending.view >= self.view
-        for kept in (self.ahead, self.suspects, self.view_changes, self.statuses):
+        kept_by_member = (
+            self.ahead,
+            self.suspects,
+            self.suspects_ahead,
+            self.view_changes,
+            self.statuses,
+        )
+        for kept in kept_by_member:
             assert len(kept) <= members
 
     def fingerprint(self) -> bytes:
@@ -250,6 +260,7 @@ class State:
             self.failed_views, self.view_entry_ms, self.delivery_ms, self.work_since_ms,
             self.new_view_due_ms, self.resend_due_ms, self.status_due_ms,
             self.round_change_ms, self.gap_since_ms, self.fetch_due_ms, self.fetch_attempts,
+            self.fetch_offset, self.fetch_hi,
             self.out.token, self.out.must_sync,
         ]  # fmt: skip
         messages = (
@@ -259,7 +270,8 @@ class State:
         out = self.out
         queued = (out.records, out.bodies, out.send_now, out.send_after, out.deliver, out.fetch)
         tables: tuple[dict[str, object], ...] = (
-            dict(self.ahead), dict(self.suspects), dict(self.view_changes),
+            dict(self.ahead), dict(self.suspects), dict(self.suspects_ahead),
+            dict(self.view_changes),
             dict(self.statuses), dict(self.heard_ms), dict(self.assisted_ms),
             dict(self.refused), {str(h): m for h, m in self.early.items()},
         )  # fmt: skip

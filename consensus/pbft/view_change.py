@@ -39,8 +39,9 @@ def patience_ms(base_ms: int, failed: int) -> int:
 
 def suspect(state: State, view: int) -> None:
     """State that we wait in vain for the next height in ``view``; no promise of silence."""
+    assert view <= state.view
     message = Suspect(state.epoch, view, state.next, state.me)
-    if view >= state.view:
+    if view == state.view:
         state.suspicion = message
     state.state_everyone(message)
 
@@ -49,13 +50,15 @@ def on_suspect(state: State, message: Suspect) -> None:
     if message.view < state.view:
         state.refuse("suspect-outside")
         return
-    known = state.suspects.get(message.signer)
+    # Two places per signer: a suspicion of a later view must not hide the one we wait for.
+    suspects = state.suspects if message.view == state.view else state.suspects_ahead
+    known = suspects.get(message.signer)
     if known is not None and (known.view, known.height) >= (message.view, message.height):
         return
-    state.suspects[message.signer] = message
+    suspects[message.signer] = message
     agreeing = {
         each.signer: each.signature
-        for each in state.suspects.values()
+        for each in suspects.values()
         if (each.view, each.height) == (message.view, message.height)
     }
     if len(agreeing) >= state.config.quorum:
@@ -115,7 +118,9 @@ def enter(state: State, view: int, *, active: bool) -> None:
     state.view, state.active = view, active
     state.ahead = {signer: each for signer, each in state.ahead.items() if each.view > view}
     state.votes.enter_view(view)
-    state.suspects = {s: each for s, each in state.suspects.items() if each.view >= view}
+    waiting = {**state.suspects, **state.suspects_ahead}
+    state.suspects = {s: each for s, each in waiting.items() if each.view == view}
+    state.suspects_ahead = {s: each for s, each in waiting.items() if each.view > view}
     oldest = view + 1 if active else view
     state.view_changes = {s: c for s, c in state.view_changes.items() if c.view >= oldest}
     if state.pending is not None and state.pending.view < oldest:
@@ -139,9 +144,8 @@ def _prepared_chain(state: State) -> tuple[certs.PreparedCert, ...]:
 
 def _based(state: State, change: ViewChange) -> bool:
     """A final block needs its certificate, except the one where this epoch began."""
-    if change.certificate:
-        return change.height > state.start.height
-    return (change.height, change.digest) == (state.start.height, state.start.digest)
+    start = (state.start.height, state.start.digest)
+    return bool(change.certificate) or (change.height, change.digest) == start
 
 
 def on_view_change(state: State, message: ViewChange) -> None:
@@ -166,17 +170,17 @@ def on_view_change(state: State, message: ViewChange) -> None:
 
 def _join(state: State) -> None:
     """Follow f + 1 members beyond our view: one of them at least is honest."""
-    beyond = [change for change in state.view_changes.values() if change.view > state.view]
-    if len(beyond) < state.config.weak_quorum:
-        return
-    view = min(change.view for change in beyond)
-    lineage = max(
-        (change.suspected for change in beyond if change.suspected.view < view),
-        key=lambda certificate: (certificate.view, certificate.height),
-        default=None,
-    )
-    assert lineage is not None, "the smallest view's own lineage lies below it"
-    leave(state, view, lineage)
+    while True:
+        beyond = [c for c in state.view_changes.values() if c.view > state.view]
+        if len(beyond) < state.config.weak_quorum:
+            return
+        view = min(change.view for change in beyond)
+        # The smallest view's own lineage lies below it, so there is at least one.
+        lineage = max(
+            (change.suspected for change in beyond if change.suspected.view < view),
+            key=lambda certificate: (certificate.view, certificate.height),
+        )
+        leave(state, view, lineage)
 
 
 def _restart_patience(state: State) -> None:
@@ -226,6 +230,12 @@ def on_new_view(state: State, message: NewView) -> None:
         return
     if state.pending is not None and state.pending.view >= message.view:
         return
+    authors = {change.signer for change in message.view_changes}
+    if len(authors) < state.config.quorum or any(
+        change.view != message.view for change in message.view_changes
+    ):
+        state.refuse("new-view-quorum")
+        return
     if not all(_based(state, change) for change in message.view_changes):
         state.refuse("new-view-base")
         return
@@ -233,7 +243,7 @@ def on_new_view(state: State, message: NewView) -> None:
         # Signed proof that this primary lies.  Others refuse it as we do; our suspicion lets
         # a quorum leave before the timer runs out.
         state.refuse("new-view-choice")
-        if state.suspicion is None or state.suspicion.view < message.view:
+        if message.view == state.view and state.suspicion is None:
             suspect(state, message.view)
         return
     state.pending = message

@@ -74,13 +74,14 @@ class VoteBook:
         """Return a statement of ``kind`` at ``height`` with ``needed`` signers, newest view
         first; None when there is no such statement."""
         groups: dict[tuple[int, bytes], dict[str, bytes]] = {}
-        for vote in self:
-            if vote.kind == kind and vote.height == height:
-                group = groups.setdefault((vote.view, vote.value), {})
-                group[vote.signer] = vote.signature
-        for (view, value), signatures in sorted(groups.items(), reverse=True):
-            if len(signatures) >= needed:
-                return Quorum(view, value, signatures)
+        for votes in (self._now, self._ahead):
+            for vote in votes.values():
+                if vote.kind == kind and vote.height == height:
+                    group = groups.setdefault((vote.view, vote.value), {})
+                    group[vote.signer] = vote.signature
+        for view, value in sorted(groups, reverse=True):
+            if len(groups[view, value]) >= needed:
+                return Quorum(view, value, groups[view, value])
         return None
 
     def agreeing(self, kind: str, height: int, value: bytes) -> dict[str, bytes]:

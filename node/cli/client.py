@@ -10,11 +10,12 @@ timeout-outcome-unknown when something may have been, else what the node answere
 
 import http.client
 import json
+import socket
 import ssl
 import threading
 import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -26,7 +27,6 @@ from node.settings import Address
 ANSWER_BYTES_MAX: Final = 64 << 20
 LINE_BYTES_MAX: Final = 16 << 20
 TOKEN_BYTES_MAX: Final = 4096
-_CHUNK_BYTES: Final = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,8 @@ class Client:
             for name, value in headers.items():
                 connection.putheader(name, value)
             connection.endheaders()
-            upload = _Upload(connection, () if chunks is None else chunks)
+            socket_ = connection.sock
+            upload = _Upload(socket_, () if chunks is None else chunks)
             if chunks is not None:
                 upload.start()
             try:
@@ -156,12 +157,13 @@ class Client:
                     _raise_for(response.status, response.read(ANSWER_BYTES_MAX))
                 yield from _lines_of(response)
             finally:
-                # Closing the socket ends an upload that nobody reads any more.
-                connection.close()
+                # Ends an upload that nobody reads any more.
+                with suppress(OSError):
+                    socket_.shutdown(socket.SHUT_RDWR)
                 if chunks is not None:
                     upload.join()
-            if upload.failure is not None:
-                raise upload.failure
+                if upload.failure is not None:
+                    raise upload.failure
 
     def events(
         self, path: str, *, last_id: str | None = None, **query: str | int
@@ -227,11 +229,15 @@ class Client:
 
 
 class _Upload(threading.Thread):
-    """Sends the chunks of a request body; a fault waits in ``failure``."""
+    """Sends the chunks of a request body; a fault of their source waits in ``failure``.
 
-    def __init__(self, connection: http.client.HTTPConnection, chunks: Iterable[bytes]) -> None:
+    Writes to the socket itself: http.client drops the connection as soon as an answer says
+    that it is the last one, and its ``send`` would then open another.
+    """
+
+    def __init__(self, target: socket.socket, chunks: Iterable[bytes]) -> None:
         super().__init__(name="upload", daemon=True)
-        self._connection = connection
+        self._target = target
         self._chunks = chunks
         self.failure: ChartsealError | None = None
 
@@ -239,11 +245,13 @@ class _Upload(threading.Thread):
         try:
             for chunk in self._chunks:
                 if chunk:
-                    self._connection.send(b"%x\r\n%b\r\n" % (len(chunk), chunk))
-            self._connection.send(b"0\r\n\r\n")
+                    self._target.sendall(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+            self._target.sendall(b"0\r\n\r\n")
         except ChartsealError as error:
             self.failure = error
-        except (OSError, http.client.HTTPException):
+            with suppress(OSError):
+                self._target.shutdown(socket.SHUT_RDWR)
+        except OSError:
             return  # the reading side learns the same and says more
 
 
@@ -270,9 +278,7 @@ def parse_events(lines: Iterable[bytes]) -> Iterator[Event]:
 def _lines_of(response: http.client.HTTPResponse, *, blank: bool = False) -> Iterator[bytes]:
     while line := response.readline(LINE_BYTES_MAX + 1):
         if len(line) > LINE_BYTES_MAX:
-            raise ChartsealError(
-                "answer-malformed", f"a line of more than {LINE_BYTES_MAX} bytes"
-            )
+            raise ChartsealError("answer-malformed", f"a line beyond {LINE_BYTES_MAX} bytes")
         line = line.rstrip(b"\r\n")
         if line or blank:
             yield line

@@ -11,13 +11,16 @@ from node.error_codes import Code, Exit
 from node.errors import lookup, register
 from node.ledger.registry import RESULTS
 
+_ONCE: Final = False  # repeating the same request cannot succeed
+_AGAIN: Final = True
+
 CODES: Final = (
     Code(
         "json-syntax",
         "the text is not JSON",
         400,
         Exit.USAGE,
-        False,  # noqa: FBT003  # the registry's own field
+        _ONCE,
         "check commas, quotes and brackets; the text must end where the value ends",
     ),
     Code(
@@ -25,7 +28,7 @@ CODES: Final = (
         "the text is not clean UTF-8",
         400,
         Exit.USAGE,
-        False,  # noqa: FBT003
+        _ONCE,
         "send UTF-8 without byte order mark and without lone surrogates",
     ),
     Code(
@@ -33,7 +36,7 @@ CODES: Final = (
         "an object has two members of one name",
         400,
         Exit.USAGE,
-        False,  # noqa: FBT003
+        _ONCE,
         "name each member once; readers disagree which of two counts",
     ),
     Code(
@@ -41,7 +44,7 @@ CODES: Final = (
         "a number is not an integer of 64 bits",
         400,
         Exit.USAGE,
-        False,  # noqa: FBT003
+        _ONCE,
         "send integers; fractions, NaN and Infinity have no place in this interface",
     ),
     Code(
@@ -49,7 +52,7 @@ CODES: Final = (
         "the JSON is nested too deeply",
         400,
         Exit.USAGE,
-        False,  # noqa: FBT003
+        _ONCE,
         "nest at most 32 levels",
     ),
     Code(
@@ -57,7 +60,7 @@ CODES: Final = (
         "the stream does not end at the end of a frame",
         400,
         Exit.USAGE,
-        False,  # noqa: FBT003
+        _ONCE,
         "send each transaction as its length (4 bytes, big-endian) and its bytes",
     ),
     Code(
@@ -65,7 +68,7 @@ CODES: Final = (
         "the request did not arrive in time",
         408,
         Exit.USAGE,
-        True,  # noqa: FBT003
+        _AGAIN,
         "send the body without pauses, or in smaller parts",
     ),
     Code(
@@ -73,7 +76,7 @@ CODES: Final = (
         "the idempotency key belongs to another request",
         422,
         Exit.CONFLICT,
-        False,  # noqa: FBT003
+        _ONCE,
         "use a fresh key for each operation, and the same one only to repeat it",
     ),
 )
@@ -87,7 +90,7 @@ for _result in RESULTS.values():
                 _result.say.rstrip(".").lower(),
                 409,
                 Exit.CONFLICT,
-                False,  # noqa: FBT003
+                _ONCE,
                 "look at the present state of the record and decide again",
             )
         )

@@ -167,7 +167,11 @@ def parse(raw: bytes) -> Transaction:
 
     Raises ``TransactionMalformed`` and nothing else.
     """
-    frame = slice_frame(raw)
+    return parse_frame(raw, slice_frame(raw))
+
+
+def parse_frame(raw: bytes, frame: Frame) -> Transaction:
+    """Like ``parse`` for bytes that are sliced already."""
     return Transaction(raw, txid_of(raw), _parse_payload(frame.payload), frame.keys)
 
 

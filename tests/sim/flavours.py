@@ -63,6 +63,31 @@ class Raft:
         return RaftEngine(config, **state)
 
 
+class Pbft:
+    """Timeouts a fifth of the defaults, so that a short run changes views often."""
+
+    def __init__(self) -> None:
+        from consensus.pbft.dialect import DIALECT
+
+        self.dialect: Dialect = DIALECT
+
+    def engine(self, world: "World", node: str, **state: Any) -> Engine:
+        from consensus.pbft.engine import PbftEngine
+        from consensus.pbft.state import PbftConfig
+
+        config = PbftConfig(
+            self_id=NodeId(node),
+            committee=world.committee,
+            network=ledger.NETWORK,
+            request_ms=400,
+            view_change_ms=400,
+            resend_ms=200,
+            status_ms=150,
+            window=world.plan.window,
+        )
+        return PbftEngine(config, **state)
+
+
 def flavour(name: str) -> Flavour:
     """Return how to build the engine ``name``; imports it only now."""
     if name == "oneleader":

@@ -63,6 +63,12 @@ class Network:
             self._blocked = {(other, ids[0]) for other in ids[1:]}
         return f"{shape} {sorted(left)} | {sorted(right)}"
 
+    def isolate(self, node: str) -> None:
+        """Cut ``node`` off from everybody, both ways, on top of what is cut already."""
+        for other in self._ids:
+            if other != node:
+                self._blocked.update(((node, other), (other, node)))
+
     def join(self) -> None:
         self._blocked = set()
 

@@ -32,6 +32,7 @@ BODY_RETRY_US = 60_000
 FETCH_BLOCKS_MAX = 32
 FETCH_RETRY_US = 100_000
 GOSSIP_US = 250_000
+LEADING = ("leader", "primary")
 
 
 class Crashed(Exception):
@@ -98,6 +99,7 @@ class SimNode:
             sign=lambda message: world.keys.sign(self.id, message),
         )
         self._since: int | None = None
+        self._led = -1
         if self.honest:
             world.judge.booted(self, applied, engine.status().round)
         self._after(0, self.pump)
@@ -197,6 +199,9 @@ class SimNode:
         status = self.status()
         if status.role == "leader":
             self.world.judge.leader(self, status.round)
+        if status.role in LEADING and status.round > self._led:
+            self._led = status.round
+            self.world.enthroned(self)
         self.world.observe(self)
 
     # --- turns ----------------------------------------------------------------------------

@@ -38,6 +38,7 @@ class Plan:
     slow_sync: float  # share of syncs that take far longer
     apply_us: int
     pause_us: int  # mean time between pauses; 0: none
+    depose: float  # chance that a new leader is struck at the start of its round
     skew_ms: int
     step_while_writing: bool
     real_keys: bool
@@ -82,6 +83,7 @@ def draw(seed: int, engine: str) -> Plan:
         slow_sync=rng.uniform(0.0, 0.1) if sometimes(0.3) else 0.0,
         apply_us=rng.choice((0, 0, 500, 5000)),
         pause_us=rng.randint(400, 2000) * MS if sometimes(0.25) else 0,
+        depose=rng.uniform(0.2, 0.9) if sometimes(0.3) else 0.0,
         skew_ms=rng.choice((0, 0, 50, 400)),
         step_while_writing=sometimes(0.6),
         real_keys=engine == "pbft" and seed % 97 == 5,

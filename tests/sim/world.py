@@ -224,6 +224,24 @@ class World:
             self.tell(f"{node.name} starts")
             node.boot()
 
+    def enthroned(self, node: SimNode) -> None:
+        """A new leader: the worst moment to lose it is the next few message delays."""
+        plan, rng = self.plan, self.rng
+        self.tell(f"{node.name} leads round {node.status().round}")
+        if self.faulty and rng.random() < plan.depose:
+            span = 4 * (plan.latency_us + plan.latency_spread_us + plan.sync_us)
+            self.at(rng.randint(0, span), self._depose, node, node.incarnation)
+
+    def _depose(self, node: SimNode, incarnation: int) -> None:
+        if not self.faulty or not node.up or node.incarnation != incarnation:
+            return
+        if self.rng.random() < 0.5:
+            self._down(node)
+        else:
+            self.tell(f"{node.name} is cut off")
+            self.network.isolate(node.id)
+            self.at(self.plan.partition_stability_us, self.network.join)
+
     def _pause_one(self) -> None:
         node = self.rng.choice(self.honest)
         if node.up:

@@ -103,9 +103,20 @@ def test_5_2_a_candidate_raises_its_term_votes_for_itself_and_asks_the_others() 
 
 @pytest.mark.parametrize(
     ("size", "votes", "wins"),
-    [(1, "", True), (2, "", False), (2, "+", True), (3, "+", True), (3, "-", False)]
-    + [(5, "+", False), (5, "++", True), (5, "+--", False), (5, "--+", False)]
-    + [(5, "--++", True), (4, "+", False), (4, "++", True), (7, "++-", False)],
+    [
+        (1, "", True),
+        (2, "", False),
+        (2, "+", True),
+        (3, "+", True),
+        (3, "-", False),
+        (4, "+", False),
+        (4, "++", True),
+        (5, "+", False),
+        (5, "++", True),
+        (5, "+--", False),
+        (5, "--++", True),
+        (7, "++-", False),
+    ],
 )
 def test_5_2_a_majority_of_votes_makes_a_leader(size: int, votes: str, wins: bool) -> None:
     bench = Bench(size)
