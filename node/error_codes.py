@@ -228,7 +228,7 @@ CODES: Final = (
     Code("keystore-failure", "the key file cannot be read or written", 500, Exit.KEYSTORE,
          _ONCE,
          "see the detail; check owner, file system and space"),
-    Code("keystore-not-member", "the keys are not those the ledger has for this node", 500,
+    Code("keystore-mismatch", "the keys are not those the ledger has for this node", 500,
          Exit.KEYSTORE, _ONCE,
          "check node.id and keystore.path against the genesis file"),
     # --- the node and its disk ----------------------------------------------------------------

@@ -21,9 +21,9 @@ Where it deviates from the paper, and why:
    travels in every ViewChange as its lineage; the paper lets each replica leave on its own.
    The paper's f + 1 join rule stays.  A view that never became active is left on the new-view
    timer alone.  The timer counts members in the view or beyond it.
-7. A quorum of commits decides even where this member prepared nothing; certificates on fetched
-   blocks do the same.
-8. Stable checkpoints are the ledger's cosigned tree heads, a separate mechanism.  Here, state is
+7. A quorum of commits decides even where this member prepared nothing; so do certificates on
+   fetched blocks.
+8. Stable checkpoints are the cosigned tree heads of the ledger, a separate mechanism.  State is
    pruned by applied height, and a ViewChange shows the commit certificate of its last block.
 9. No scheduled rotation of the primary inside a view; no evidence messages: contradictions are
    counted.

@@ -96,9 +96,12 @@ class Core:
         at = max(applied.position, self.log.base.index)
         if applied.height >= self.log.base.height and self.log.tip_at(at) != self.delivered:
             raise RecordsDamaged(f"log and ledger differ at height {applied.height}")
+        if any(block.proposal.height <= applied.height for block in restored.fetched):
+            self.journal.forget_fetched(applied.height)
         for block in restored.fetched:
             proposal = block.proposal
-            self.fetched_kept = proposal.height
+            if proposal.height > applied.height:
+                self.fetched_kept = proposal.height
             follows = proposal.height == self.delivered.height + 1
             if follows and proposal.height <= self.log.base.height:
                 self.hand_on_fetched(block)

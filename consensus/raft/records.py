@@ -78,34 +78,45 @@ def base_record(base: Base) -> Record:
     return Put(BASE_KEY, wire.encode(base))
 
 
+@dataclass(slots=True)
+class _Stored:
+    hard: HardState
+    base: Base | None
+    commit: int
+    entries: list[Entry]
+    fetched: list[Fetched]
+
+
 def restore(pairs: Iterable[tuple[bytes, bytes]], applied: Applied) -> Restored:
     """Return the state that ``pairs`` hold; pairs outside ``raft/`` are passed over.
 
     Raises ``RecordsDamaged`` when they cannot be what this module wrote.
     """
     try:
-        return _restore(pairs, applied)
+        return _settle(_read(pairs), applied)
     except Malformed as error:
         raise RecordsDamaged("a stored record does not decode") from error
 
 
-def _restore(pairs: Iterable[tuple[bytes, bytes]], applied: Applied) -> Restored:
-    hard = HardState(0, None)
-    base: Base | None = None
-    commit = 0
-    entries: list[Entry] = []
-    fetched: list[Fetched] = []
+def _read(pairs: Iterable[tuple[bytes, bytes]]) -> _Stored:
+    stored = _Stored(HardState(0, None), None, 0, [], [])
     for key, value in sorted(pairs):
         if key == HARD_KEY:
-            hard = wire.decode(HardState, value, size_max=RECORD_BYTES_MAX)
+            stored.hard = wire.decode(HardState, value, size_max=RECORD_BYTES_MAX)
         elif key == BASE_KEY:
-            base = wire.decode(Base, value, size_max=RECORD_BYTES_MAX)
+            stored.base = wire.decode(Base, value, size_max=RECORD_BYTES_MAX)
         elif key == COMMIT_KEY:
-            commit = wire.from_value(int, codec.decode(value, size_max=16))
+            stored.commit = wire.from_value(int, codec.decode(value, size_max=16))
         elif key.startswith(LOG_PREFIX):
-            entries.append(wire.decode(Entry, value, size_max=RECORD_BYTES_MAX))
+            stored.entries.append(wire.decode(Entry, value, size_max=RECORD_BYTES_MAX))
         elif key.startswith(SYNCED_PREFIX):
-            fetched.append(wire.decode(Fetched, value, size_max=RECORD_BYTES_MAX))
+            stored.fetched.append(wire.decode(Fetched, value, size_max=RECORD_BYTES_MAX))
+    return stored
+
+
+def _settle(stored: _Stored, applied: Applied) -> Restored:
+    hard, base, entries = stored.hard, stored.base, stored.entries
+    fetched = tuple(stored.fetched)
     if base is None:
         if entries:
             raise RecordsDamaged("a log without its base")
@@ -117,16 +128,20 @@ def _restore(pairs: Iterable[tuple[bytes, bytes]], applied: Applied) -> Restored
         # The ledger is ahead of these records: an older copy of them came back.  Entries up
         # to the ledger's position are final, whatever their terms were.
         return _ledger_only(hard, applied, fetched)
-    commit = max(commit, base.index, applied.position)
+    if hard.term < (entries[-1].term if entries else base.term):
+        if entries:
+            raise RecordsDamaged(f"an entry of a term after {hard.term}")
+        hard = HardState(base.term, None)  # a log that just starts, see ``base_record``
+    commit = max(stored.commit, base.index, applied.position)
     if commit > last:
         raise RecordsDamaged(f"commit index {commit} is beyond the last entry {last}")
-    return Restored(hard, base, tuple(entries), commit, tuple(fetched), base_stored=True)
+    return Restored(hard, base, tuple(entries), commit, fetched, base_stored=True)
 
 
-def _ledger_only(hard: HardState, applied: Applied, fetched: list[Fetched]) -> Restored:
+def _ledger_only(hard: HardState, applied: Applied, fetched: tuple[Fetched, ...]) -> Restored:
     """A first start, or a lost log: continue from the ledger, in a term yet to be learnt."""
     base = Base(applied.position, 0, applied.height, applied.digest)
-    return Restored(hard, base, (), applied.position, tuple(fetched), base_stored=False)
+    return Restored(hard, base, (), applied.position, fetched, base_stored=False)
 
 
 class Journal:

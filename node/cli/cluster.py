@@ -27,19 +27,20 @@ from types import TracebackType
 from typing import Final, Self
 
 import node as package
-from consensus import quorum
+from node import tokens
 from node.cli.client import Client
 from node.cli.layout import CONFIG_NAME, TOKENS_NAME, institution, make_directory
-from node.cli.tokens import SCOPES, TokenLine, new_token, token_hash, write_tokens
 from node.errors import ChartsealError
 from node.keys import write_secret
-from node.ledger.checkpoint import Policy, VerifierKey, cosigner_name
 from node.ledger.genesis import ENGINES, Genesis, Institution, Parameters
+from node.publish import policy_of
+from node.tokens import Token
 
 MANIFEST_NAME: Final = "cluster.json"
 MEMBERS_MAX: Final = 32
 STOP_TIMEOUT_S: Final = 20.0
 _POLL_S: Final = 0.05
+_TOKEN_MS: Final = 3650 * 86_400_000
 # Below the range from which systems take the ports of outgoing connections (32768 up on
 # Linux): a node that restarts must find its port free.
 _PORTS: Final = range(10_240, 32_000)
@@ -102,18 +103,20 @@ class Cluster:
             raise ChartsealError("exists-already", f"{directory} is not empty")
         directory = directory.absolute()
         directory.mkdir(parents=True, exist_ok=True)
-        names = [f"hosp{at + 1}" for at in range(members)]
+        width = len(str(members))  # so that the order of ids is the order of numbers
+        names = [f"hosp{at + 1:0{width}}" for at in range(members)]
         ports = free_ports(3 * members)
         nodes = tuple(
             Member(name, *ports[3 * at : 3 * at + 3]) for at, name in enumerate(names)
         )
-        token = new_token()
-        write_secret(directory / "admin.token", f"{token}\n".encode())
+        created_ms = time.time_ns() // 1_000_000
+        text, token = tokens.create(tokens.SCOPES, expires_ms=created_ms + _TOKEN_MS)
+        write_secret(directory / "admin.token", f"{text}\n".encode())
         founders = [_make_node(directory, nodes, at, token) for at in range(members)]
         genesis = Genesis(
             version=1,
             name="dev",
-            created_ms=time.time_ns() // 1_000_000,
+            created_ms=created_ms,
             engine=engine,
             parameters=Parameters() if params is None else params,
             institutions=tuple(sorted(founders, key=lambda item: item.id)),
@@ -121,7 +124,7 @@ class Cluster:
         (directory / "genesis.bin").write_bytes(genesis.encode())
         (directory / "policy.json").write_text(policy_of(genesis).to_text())
         manifest = {"engine": engine, "members": [asdict(item) for item in nodes]}
-        # Last: a directory without it is no cluster, so a crash before leaves nothing half made.
+        # Last: without it a directory is no cluster, so a crash before this shows.
         (directory / MANIFEST_NAME).write_text(json.dumps(manifest, indent=2) + "\n")
         return cls(directory)
 
@@ -159,6 +162,10 @@ class Cluster:
         """A client of the node with the admin token."""
         return Client(self.endpoint(at), token=self.token, timeout_s=timeout_s)
 
+    def ops_client(self, at: int, *, timeout_s: float = 5.0) -> Client:
+        """A client of the node's health and metrics."""
+        return Client(self.ops_endpoint(at), timeout_s=timeout_s)
+
     def log_path(self, at: int) -> Path:
         return self.node_dir(at) / "node.log"
 
@@ -190,7 +197,7 @@ class Cluster:
         known = environment.get("PYTHONPATH")
         environment["PYTHONPATH"] = f"{source}{os.pathsep}{known}" if known else source
         with self.log_path(at).open("ab") as log:
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter and files
                 self.command(at),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -227,7 +234,7 @@ class Cluster:
 
         Raises ``ChartsealError``: process-failed when it ended, not-ready after ``timeout`` s.
         """
-        client = Client(self.ops_endpoint(at), timeout_s=max(1.0, min(timeout, 5.0)))
+        client = self.ops_client(at)
         deadline = time.monotonic() + timeout
         said = "no answer"
         while time.monotonic() < deadline:
@@ -327,7 +334,7 @@ def _command_line(pid: int) -> list[str]:
     return [item.decode(errors="replace") for item in raw.split(b"\x00")[:-1]]
 
 
-def _make_node(directory: Path, nodes: Sequence[Member], at: int, token: str) -> Institution:
+def _make_node(directory: Path, nodes: Sequence[Member], at: int, token: Token) -> Institution:
     mine = nodes[at]
     values: dict[str, str | int] = {
         "network.genesis": "../genesis.bin",
@@ -339,26 +346,9 @@ def _make_node(directory: Path, nodes: Sequence[Member], at: int, token: str) ->
     peers = {item.id: f"127.0.0.1:{item.p2p_port}" for item in nodes if item is not mine}
     where = directory / mine.id
     keys = make_directory(where, mine.id, values=values, peers=peers, passphrase=None)
-    line = TokenLine("admin", token_hash(token), SCOPES, None)
-    write_tokens(where / TOKENS_NAME, [line])
+    tokens.write_file(where / TOKENS_NAME, [token])
     roles = _ROLES[at % len(_ROLES)]
     return institution(keys, name=f"Hospital {at + 1}", roles=roles, validator=True)
-
-
-def policy_of(genesis: Genesis) -> Policy:
-    """Return whose cosignatures count for the network, as its founders agreed."""
-    count = len(genesis.validators)
-    pbft = genesis.engine == "pbft"
-    origin = genesis.origin
-    return Policy(
-        origin=origin,
-        network=genesis.network,
-        members=tuple(
-            (item.id, VerifierKey(cosigner_name(origin, item.id), item.cosigner_key))
-            for item in genesis.validators
-        ),
-        quorum=quorum.byzantine_quorum(count) if pbft else quorum.majority(count),
-    )
 
 
 def free_ports(count: int) -> list[int]:

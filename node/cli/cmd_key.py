@@ -26,7 +26,8 @@ def ask_new_passphrase() -> str:
     return answer
 
 
-def _ask() -> str:
+def ask_passphrase() -> str:
+    """Ask for the passphrase of a key file."""
     answer: str = click.prompt("Passphrase", hide_input=True, err=True)
     return answer
 
@@ -37,7 +38,7 @@ def if_terminal(ask: Callable[[], str]) -> Callable[[], str] | None:
 
 
 def _open(path: Path, passphrase_file: Path | None) -> NodeKeys:
-    passphrase = keyfile.read_passphrase(passphrase_file, prompt=if_terminal(_ask))
+    passphrase = keyfile.read_passphrase(passphrase_file, prompt=if_terminal(ask_passphrase))
     return keyfile.load(path, passphrase)
 
 

@@ -7,8 +7,11 @@ from pathlib import Path
 import click
 
 from node import config as configuration
+from node import log
+from node.cli.cmd_key import ask_passphrase, if_terminal
 from node.cli.output import TRACEBACK_VERBOSITY, Session
 from node.config import Config
+from node.keys import read_passphrase
 
 
 @click.command()
@@ -35,7 +38,11 @@ def run(session: Session, config_file: Path, settings: tuple[str, ...]) -> None:
     loaded = configuration.load(config_file, flags=parse_settings(settings))
     # stderr of a daemon is its log, and an unforeseen fault belongs there in full.
     session.verbose = max(session.verbose, TRACEBACK_VERBOSITY)
-    asyncio.run(_serve(loaded))
+    passphrase = read_passphrase(
+        loaded.keystore.passphrase_file, prompt=if_terminal(ask_passphrase)
+    )
+    log.setup(level=loaded.log.level, form=loaded.log.format)
+    asyncio.run(_serve(loaded, passphrase))
 
 
 def parse_settings(settings: tuple[str, ...]) -> dict[str, str]:
@@ -49,11 +56,11 @@ def parse_settings(settings: tuple[str, ...]) -> dict[str, str]:
     return flags
 
 
-async def _serve(loaded: Config) -> None:
+async def _serve(loaded: Config, passphrase: bytes) -> None:
     from node import daemon
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await daemon.run(loaded, stop=stop)
+    await daemon.run(loaded, passphrase=passphrase, stop=stop)

@@ -3,8 +3,8 @@
 Owns: turning a request into a ``Principal`` with scopes.  Refuses: a request whose header names
 a token that does not count, even when it also has a certificate; a caller must notice.
 
-A client certificate, verified by TLS against ``api.client_ca_file``, names its holder in exactly
-one URI ``spiffe://<network name>/<institution>/<name>`` and has the fixed scopes
+A client certificate, verified by TLS against ``api.client_ca_file``, names its holder in
+exactly one URI ``spiffe://<network name>/<institution>/<name>`` and has the fixed scopes
 ``CERTIFICATE_SCOPES``: everything but ``tx:sign``, which lends out the institution's own key
 and is therefore given to single tokens only.
 """

@@ -2,7 +2,8 @@
 
 Owns: refusing what two honest readers may understand differently (duplicate keys, lone
 surrogates, a byte order mark, NaN) or what only hurts (fractions, numbers beyond 64 bits,
-nesting beyond ``JSON_DEPTH_MAX``), each with a stable code.  Refuses: meaning; types come after.
+nesting beyond ``JSON_DEPTH_MAX``), each with a stable code.  Refuses: meaning, but for
+``typed``, which gives a tree the type of a request.
 Invariant: nothing but ``ChartsealError`` escapes, and no error text quotes the content.
 """
 

@@ -21,7 +21,9 @@ class Verdict:
 
 
 class Buckets:
-    def __init__(self, *, per_second: float, burst: int, callers_max: int = CALLERS_MAX) -> None:
+    def __init__(
+        self, *, per_second: float, burst: int, callers_max: int = CALLERS_MAX
+    ) -> None:
         self._per_second = per_second
         self._burst = burst
         self._callers_max = callers_max

@@ -82,7 +82,7 @@ class Pbft:
             request_ms=400,
             view_change_ms=400,
             resend_ms=200,
-            status_ms=150,
+            status_ms=200,
             window=world.plan.window,
         )
         return PbftEngine(config, **state)

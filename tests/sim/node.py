@@ -186,8 +186,8 @@ class SimNode:
         self._tell_work()
         self._offer()
         engine.check_invariants()
-        self._turns()
-        self._watch()
+        if self._turns():
+            self._watch()
         deadline = engine.deadline_ms
         if deadline is not None:
             at = max(self._clock_base_us + deadline * MS, self.world.now + 100)
@@ -206,14 +206,17 @@ class SimNode:
 
     # --- turns ----------------------------------------------------------------------------
 
-    def _turns(self) -> None:
+    def _turns(self) -> bool:
+        """Take turns until there is nothing to do or a write is under way; True if any."""
+        taken = False
         while self._open is None:
             try:
                 turn = self.driver.turn()
             except GuardRefused as error:
                 raise Violation("guard", f"{self.name}: {error}") from error
             if turn is None:
-                return
+                return taken
+            taken = True
             self._crash_point("before it writes")
             for envelope in turn.send_now:
                 self._transmit(envelope)
@@ -221,6 +224,7 @@ class SimNode:
                 self._fetch(fetch)
             self._crash_point("after early sends, before it writes")
             self._write(turn)
+        return taken
 
     def _write(self, turn: Turn) -> None:
         operations = from_records(b"e/", turn.records)
@@ -257,7 +261,7 @@ class SimNode:
             self._transmit(envelope)
             self._crash_point("between two sends")
         for message in (*self._looped(turn.send_now), *released.loopback):
-            self._step(self.id, message)
+            self._consider(self.id, message)
         for decided in released.deliver:
             self._deliver(decided)
         self._apply_more()
@@ -302,8 +306,13 @@ class SimNode:
     def _engine_message(self, sender: str, raw: bytes) -> None:
         world = self.world
         message = world.admit(sender, raw)
-        if message is None:
-            return
+        if message is not None:
+            self._consider(sender, message)
+
+    def _consider(self, sender: str, message: Any) -> None:
+        """Step ``message`` once the bodies of its proposals are here: our own messages, too,
+        may propose again what we have only heard of."""
+        world = self.world
         proposals = world.dialect.proposals(message)
         missing = []
         for proposal in proposals:
@@ -324,7 +333,8 @@ class SimNode:
         ask = [txid for txid in missing if txid not in self._asked]
         if ask:
             self._asked.update(ask)
-            self.world.send(self, sender, "need", ask)
+            for node in self.world.committee.ids if sender == self.id else (sender,):
+                self.world.send(self, node, "need", ask)
             self._after(BODY_RETRY_US, self._ask_again)
 
     def _ask_again(self) -> None:

@@ -159,6 +159,7 @@ class Cluster:
         self.wire: list[tuple[NodeId, NodeId, bytes]] = []
         self.cut: set[frozenset[NodeId]] = set()
         self.filter: Callable[[NodeId, NodeId, Any], bool] = lambda _s, _t, _m: True
+        self.serving = True  # False: fetches wait for the test
         self.seen: list[tuple[NodeId, NodeId, Any]] = []
         for node in self.nodes.values():
             node.start(0)
@@ -219,7 +220,7 @@ class Cluster:
             for node in self.nodes.values():
                 if node.up:
                     busy = self.turn(node) or busy
-                    busy = self.serve_fetch(node) or busy
+                    busy = (self.serving and self.serve_fetch(node)) or busy
             if self.wire:
                 self.deliver_one()
                 busy = True

@@ -1,0 +1,187 @@
+"""`chartseal dev cluster`: a network of real nodes on this machine."""
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from node.cli.cluster import MEMBERS_MAX, Cluster
+from node.cli.main import Group
+from node.cli.output import Session
+from node.errors import ChartsealError
+
+_directory_option = click.option(
+    "--dir",
+    "directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("net"),
+    show_default=True,
+    help="Where the cluster's files are.",
+)
+_nodes_argument = click.argument("nodes", nargs=-1)
+_COLUMNS = ("node", "pid", "ready", "height", "peers", "endpoint", "ops_endpoint")
+
+
+@click.group(cls=Group)
+def dev() -> None:
+    """Networks of real nodes on this machine."""
+
+
+@dev.group(cls=Group)
+def cluster() -> None:
+    """Make, start, break and remove a network of real node processes."""
+
+
+@cluster.command()
+@_directory_option
+@click.option(
+    "-n", "--nodes", type=click.IntRange(1, MEMBERS_MAX), default=4, show_default=True
+)
+@click.option(
+    "--consensus", type=click.Choice(["pbft", "raft"]), default="pbft", show_default=True
+)
+@click.pass_obj
+def init(session: Session, directory: Path, nodes: int, consensus: str) -> None:
+    """Make genesis, keys, configurations and an access token for a network."""
+    made = Cluster.create(directory, members=nodes, engine=consensus)
+    session.talk(f"made {nodes} nodes ({consensus}) in {directory}")
+    session.talk(f"next: chartseal dev cluster up --dir {directory}")
+    session.show(
+        {
+            "directory": str(made.directory),
+            "engine": consensus,
+            "nodes": [member.id for member in made.members],
+            "policy": str(made.policy_path),
+            "token_file": str(made.token_path),
+        }
+    )
+
+
+@cluster.command()
+@_directory_option
+@click.option("--wait", "wait_s", type=click.FloatRange(1, 600), default=60, show_default=True)
+@_nodes_argument
+@click.pass_obj
+def up(session: Session, directory: Path, wait_s: float, nodes: tuple[str, ...]) -> None:
+    """Start NODES (default: all) in the background and wait until they are ready."""
+    opened = Cluster(directory)
+    chosen = list(_chosen(opened, nodes))
+    for at in chosen:
+        opened.start(at)
+    for at in chosen:
+        opened.wait_ready(at, wait_s)
+    _show(session, opened)
+
+
+@cluster.command()
+@_directory_option
+@click.pass_obj
+def down(session: Session, directory: Path) -> None:
+    """Stop every node with SIGTERM; touches no process but ours."""
+    session.talk(f"stopped {Cluster(directory).down()} nodes")
+
+
+@cluster.command()
+@_directory_option
+@_nodes_argument
+@click.pass_obj
+def kill(session: Session, directory: Path, nodes: tuple[str, ...]) -> None:
+    """End NODES with SIGKILL, as a power cut would."""
+    opened = Cluster(directory)
+    if not nodes:
+        raise click.UsageError("name at least one node")
+    for at in _chosen(opened, nodes):
+        ran = opened.kill(at)
+        session.talk(f"{opened.members[at].id} {'killed' if ran else 'was not running'}")
+
+
+@cluster.command()
+@_directory_option
+@click.option("--wait", "wait_s", type=click.FloatRange(1, 600), default=60, show_default=True)
+@_nodes_argument
+@click.pass_obj
+def restart(session: Session, directory: Path, wait_s: float, nodes: tuple[str, ...]) -> None:
+    """Stop and start NODES (default: all), one after the other."""
+    opened = Cluster(directory)
+    for at in _chosen(opened, nodes):
+        opened.restart(at)
+        opened.wait_ready(at, wait_s)
+        session.talk(f"{opened.members[at].id} is ready")
+
+
+@cluster.command()
+@_directory_option
+@click.pass_obj
+def status(session: Session, directory: Path) -> None:
+    """Show process, readiness and height of every node; exit 9 unless all are ready."""
+    opened = Cluster(directory)
+    if not all(row["ready"] for row in _show(session, opened)):
+        raise click.exceptions.Exit(ChartsealError("not-ready").exit_code)
+
+
+@cluster.command()
+@_directory_option
+@click.option("-n", "--lines", type=click.IntRange(1, 100_000), default=20, show_default=True)
+@_nodes_argument
+def logs(directory: Path, lines: int, nodes: tuple[str, ...]) -> None:
+    """Print the last lines of the logs of NODES (default: all)."""
+    opened = Cluster(directory)
+    for at in _chosen(opened, nodes):
+        for line in opened.log_tail(at, lines).splitlines():
+            click.echo(f"{opened.members[at].id}  {line}")
+
+
+@cluster.command()
+@_directory_option
+@click.option("--yes", is_flag=True, help="Do it without asking.")
+@click.pass_obj
+def clean(session: Session, directory: Path, yes: bool) -> None:
+    """Stop the nodes and delete their directory with everything in it."""
+    opened = Cluster(directory)  # refuses a directory that is not a cluster
+    if not yes:
+        raise ChartsealError("confirmation-needed", f"would delete {opened.directory}")
+    opened.down()
+    shutil.rmtree(opened.directory)
+    session.talk(f"deleted {opened.directory}")
+
+
+def _chosen(opened: Cluster, nodes: tuple[str, ...]) -> Iterator[int]:
+    """Yield the places of the named nodes, by id or number from 1; none named: of all."""
+    ids = [member.id for member in opened.members]
+    for name in nodes or ids:
+        if name in ids:
+            yield ids.index(name)
+        elif name.isdecimal() and 1 <= int(name) <= len(ids):
+            yield int(name) - 1
+        else:
+            raise ChartsealError("not-found", f"no node {name}; there are {', '.join(ids)}")
+
+
+def _show(session: Session, opened: Cluster) -> list[dict[str, Any]]:
+    rows = [_status(session, opened, at) for at in range(len(opened.members))]
+    session.show_list(rows, _COLUMNS)
+    return rows
+
+
+def _status(session: Session, opened: Cluster, at: int) -> dict[str, Any]:
+    pid, ready, about = opened.pid(at), False, dict[str, Any]()
+    if pid is not None:
+        wait = min(session.timeout_s, 3.0)
+        with contextlib.suppress(ChartsealError):
+            opened.ops_client(at, timeout_s=wait).request("GET", "/readyz")
+            ready = True
+        with contextlib.suppress(ChartsealError):
+            answer = opened.client(at, timeout_s=wait).get("/v1/node")
+            about = answer if isinstance(answer, dict) else {}
+    return {
+        "node": opened.members[at].id,
+        "pid": pid,
+        "ready": ready,
+        "height": about.get("height"),
+        "peers": about.get("peers_connected"),
+        "endpoint": opened.endpoint(at),
+        "ops_endpoint": opened.ops_endpoint(at),
+    }

@@ -1,0 +1,92 @@
+"""The entrances: the client API and the loopback ops port as aiohttp applications.
+
+Owns: which routes exist on which port, and the order of what wraps them.  Run both with
+``Runner``: it also answers malformed HTTP and unforeseen faults as problem documents.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from aiohttp import web
+
+from node.config import Config
+from node.http.answers import Answer, Api, Route, query
+from node.http.auth import Authenticator
+from node.http.gate import Gate
+from node.http.health import HealthRoutes
+from node.http.limits import HANDLER_ARGUMENTS, HttpLimits
+from node.http.protocol import API, Runner
+from node.http.tls import ssl_context
+from node.http.transactions import TransactionRoutes
+from node.service import Service
+from node.tokens import TokenFile
+
+__all__ = ["Runner", "api_routes", "build_api", "build_ops", "ssl_context"]
+
+
+def api_routes(api: Api) -> list[Route]:
+    """Return every route of the client port."""
+    routes = [
+        *TransactionRoutes(api).routes(),
+        *HealthRoutes(api).routes(),
+    ]
+    assert len({route.name for route in routes}) == len(routes), "a route's name is its id"
+    return routes
+
+
+def build_api(
+    service: Service,
+    *,
+    config: Config,
+    metrics: Callable[[], bytes] | None = None,
+    limits: HttpLimits | None = None,
+) -> web.Application:
+    """Return the client API.  ``limits`` None: those of the settings.
+
+    ``metrics`` is not served here: they name peers and load, which clients need not know.
+    """
+    del metrics
+    chosen = HttpLimits.of(config.limits) if limits is None else limits
+    api = Api(service, chosen)
+    file = config.api.tokens_file
+    authenticator = Authenticator(service.genesis, None if file is None else TokenFile(file))
+    return _application(api, api_routes(api), authenticator)
+
+
+def build_ops(service: Service, *, metrics: Callable[[], bytes]) -> web.Application:
+    """Return the operators' port: metrics and health, without access control; loopback only."""
+
+    async def show(request: web.Request) -> web.Response:
+        query(request)
+        return web.Response(
+            body=metrics(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+        )
+
+    route = Route(
+        method="GET",
+        path="/metrics",
+        handler=show,
+        scope=None,
+        summary="Metrics for Prometheus.",
+        answers=(
+            Answer(status=200, say="Text exposition format.", forms={"text/plain": None}),
+        ),
+    )
+    api = Api(service, replace(HttpLimits(), in_flight_max=64))
+    return _application(api, [route, *HealthRoutes(api).routes()], None)
+
+
+def _application(
+    api: Api, routes: list[Route], authenticator: Authenticator | None
+) -> web.Application:
+    gate = Gate(api, routes, authenticator)
+    app = web.Application(
+        middlewares=[gate.middleware],
+        client_max_size=api.limits.body_bytes_max,
+        handler_args=HANDLER_ARGUMENTS,
+    )
+    app[API] = api
+    app.on_response_prepare.append(gate.finish)
+    for route in routes:
+        app.router.add_route(route.method, route.path, route.handler, name=route.name)
+    return app
