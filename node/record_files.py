@@ -1,9 +1,9 @@
 """Records as files: which ones there are, their exact octets, their media types.
 
 Owns: walking directories, the entries of a FHIR Bundle as the octets that stand in the file,
-lines of NDJSON, the guess of a media type, bounded reading, and the conditions ``content-refused``
-and ``opening-invalid``.  Refuses: following what JSON readers may understand differently; that
-is decided by ``node.ledger.canon``.  Error texts name places and never content.
+lines of NDJSON, the guess of a media type, bounded reading, and two registered conditions,
+``content-refused`` and ``opening-invalid``.  Refuses: what JSON readers may understand
+differently; ``node.ledger.canon`` decides that.  Error texts name places and never content.
 """
 
 import json

@@ -4,7 +4,8 @@ Owns: the files that hold openings, the counter of a patient's one-time tags, an
 that go to a node.  Refuses: sending anything; content never leaves this module except as
 commitments.
 Invariant: ``write_openings`` returns only once the disk has them, so that a caller who writes
-first never anchors what nobody can open; an index of a subject secret is spent before use.  An opening without anchor is harmless; the reverse is a loss.
+first never anchors what nobody can open (an opening without anchor is harmless, the reverse is
+a loss); an index of a subject secret is spent before it is used.
 
 File of openings: one JSON object per line with ``format, name, commitment, tag, batch_root,
 opening``; mode 0600.  A bare opening (``commitment.opening_to_text``) is read as well.
@@ -57,8 +58,7 @@ def commit_to(source: Source, *, forced: str | None) -> Kept:
     raw = source.read()
     try:
         media = media_type(forced or media_type_of(source.name, raw))
-        size_max = size_max_of(media.canon)
-        opening = open_record(raw, media_type=media, r=nacl.utils.random(32), size_max=size_max)
+        opening = open_record(raw, media_type=media, r=nacl.utils.random(32))
     except CanonRefused as refused:
         raise refusal(refused) from None
     return Kept(source.name, opening)

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import click
 
@@ -71,7 +71,9 @@ def metric_families() -> dict[str, tuple[str, str, tuple[str, ...]]]:
     from node.observe import NodeCollector
 
     found = {}
-    for family in NodeCollector(*[Nothing() for _ in range(5)]).collect():
+    parts: list[Any] = [Nothing() for _ in range(5)]
+    family: Any
+    for family in NodeCollector(*parts).collect():
         name = family.name + ("_total" if family.type == "counter" else "")
         found[name] = (family.type, family.documentation, tuple(family._labelnames))  # noqa: SLF001
     return found
@@ -133,6 +135,27 @@ def error_codes() -> list[Any]:
     return list(errors.all_codes())
 
 
+def routes() -> list[Any]:
+    """Return the routes of the client port as ``node.http.answers.Route``."""
+    from node.http.answers import Api
+    from node.http.api import api_routes
+    from node.http.limits import HttpLimits
+
+    return list(api_routes(Api(Nothing(), HttpLimits())))  # type: ignore[arg-type]
+
+
+def ops_routes() -> list[tuple[str, str]]:
+    """Return method and path of every route of the operators' port."""
+    from node.http.api import build_ops
+
+    app = build_ops(Nothing(), metrics=bytes)  # type: ignore[arg-type]
+    return [
+        (route.method, route.resource.canonical)
+        for route in app.router.routes()
+        if route.resource is not None and route.method != "HEAD"
+    ]
+
+
 def make_targets() -> dict[str, str]:
     """Return target -> meaning, from the Makefile's own help texts."""
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -170,7 +193,9 @@ def settings() -> str:
             kind = " or ".join(_code(choice) for choice in item.about.choices)
         elif item.about.low > 0:
             kind += f", {item.about.low} or more"
-        rows.append((_code(item.name), shown, kind, item.about.meaning, _code(item.environment)))
+        rows.append(
+            (_code(item.name), shown, kind, item.about.meaning, _code(item.environment))
+        )
     return _table(("setting", "default", "kind", "meaning", "variable"), rows)
 
 
@@ -209,6 +234,57 @@ def _default(option: click.Option) -> str:
     return _code(", ".join(map(str, value)) if isinstance(value, tuple) else value)
 
 
+def http() -> str:
+    rows = [
+        (_code(f"{route.method} {route.path}"), _code(route.scope or ""), route.summary)
+        for route in routes()
+    ]
+    parts = [_table(("route", "scope", "meaning"), rows)]
+    parts += [_route(route) for route in routes()]
+    return "\n".join(parts)
+
+
+def _route(route: Any) -> str:
+    lines = [f"#### `{route.method} {route.path}`", "", route.summary, ""]
+    for item in route.parameters:
+        lines += [f"- {item.place} `{item.name}`: {item.say}"]
+    if route.body:
+        lines += [f"- body: {_forms(route.body)}"]
+    for item in route.answers:
+        lines += [f"- {item.status} ({_forms(item.forms)}): {item.say}"]
+    if route.problems:
+        lines += [f"- problems of its own: {', '.join(_code(code) for code in route.problems)}"]
+    return "\n".join(lines) + "\n"
+
+
+def _forms(forms: Any) -> str:
+    return " or ".join(
+        " ".join([_code(media), *([] if kind is None else [_struct(kind)])])
+        for media, kind in forms.items()
+    )
+
+
+def _struct(kind: Any) -> str:
+    return " or ".join(item.__name__ for item in get_args(kind) or (kind,))
+
+
+def ops() -> str:
+    return _table(("route",), [(_code(f"{method} {path}"),) for method, path in ops_routes()])
+
+
+def scopes() -> str:
+    from node.http.auth import CERTIFICATE_SCOPES
+    from node.tokens import SCOPES
+
+    used = {scope: [r for r in routes() if r.scope == scope] for scope in SCOPES}
+    rows = [
+        (_code(scope), ", ".join(_code(f"{r.method} {r.path}") for r in used[scope]),
+         "yes" if scope in CERTIFICATE_SCOPES else "no")
+        for scope in SCOPES
+    ]  # fmt: skip
+    return _table(("scope", "routes", "client certificates have it"), rows)
+
+
 def problems() -> str:
     rows = [
         (_code(item.code), item.status, int(item.exit), "yes" if item.retryable else "no",
@@ -236,8 +312,8 @@ def operations() -> str:
 
 
 def _field(field: Any) -> str:
-    kind = getattr(field.type, "__name__", None) if isinstance(field.type, type) else None
-    return f"{field.name}: {kind or field.type}"
+    kind = field.type.__name__ if isinstance(field.type, type) else str(field.type)
+    return f"{field.name}: {re.sub(r'[a-z_]+[.]', '', kind)}"
 
 
 def exits() -> str:
@@ -300,6 +376,9 @@ def parameters() -> str:
 TABLES: Final[dict[str, Callable[[], str]]] = {
     "settings": settings,
     "cli": cli,
+    "http": http,
+    "ops": ops,
+    "scopes": scopes,
     "problems": problems,
     "results": results,
     "operations": operations,

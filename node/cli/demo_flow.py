@@ -5,6 +5,7 @@ outcome is unknown is never guessed: the ledger is asked, then the record goes t
 node.  Refuses: to end with a record that was not committed.
 """
 
+import json
 import threading
 import time
 from collections import deque
@@ -162,9 +163,17 @@ class Flow:
             "tag": nacl.utils.random(16).hex(),
             "canon": item.opening.canon,
         }
-        client = self._cluster.client(node, timeout_s=20)
         document = {"ops": [{"kind": "record.anchor", "body": body}]}
-        answer = client.post("/v1/operations?wait=15", document)
+        answer = (
+            self._cluster.client(node, timeout_s=20)
+            .request(
+                "POST",
+                "/v1/operations",
+                body=json.dumps(document).encode(),
+                headers={"Content-Type": "application/json", "Prefer": "wait=15"},
+            )
+            .json()
+        )
         if answer["state"] == "rejected" and answer["code"] == "record-exists":
             if self._found(node, item):
                 return

@@ -1,1 +1,1 @@
-"""The HTTP interface for integrators, operators and monitors; its entrances are in app.py."""
+"""The HTTP interface for integrators, operators and monitors; its entrances are in api.py."""

@@ -16,7 +16,9 @@ from aiohttp import web
 from node import errors
 from node.errors import ChartsealError
 from node.http import codes, types
+from node.http.auth import Principal
 from node.http.limits import WAIT_S_MAX, HttpLimits
+from node.http.throttle import Verdict
 from node.service import Service
 
 T = TypeVar("T")
@@ -29,9 +31,9 @@ OCTETS: Final = "application/octet-stream"
 TEXT: Final = "text/plain"
 EVENTS: Final = "text/event-stream"
 RETRY_AFTER_S: Final = 1
-REQUEST_ID: Final = "chartseal.request-id"
-PRINCIPAL: Final = "chartseal.principal"
-RATE: Final = "chartseal.rate"
+REQUEST_ID: Final = web.RequestKey("request_id", str)
+PRINCIPAL: Final = web.RequestKey("principal", Principal)
+RATE: Final = web.RequestKey("rate", Verdict)
 _DECIMAL: Final = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 
 assert codes.CODES, "the interface's own codes are registered"

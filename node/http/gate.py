@@ -19,7 +19,7 @@ from node.errors import ChartsealError
 from node.http import answers
 from node.http.answers import Api, Handler, Route
 from node.http.auth import Authenticator, require
-from node.http.throttle import Buckets, InFlight, Verdict
+from node.http.throttle import Buckets, InFlight
 from node.ledger.transaction import TransactionMalformed
 from node.queries import ReceiptPending
 from node.service import CursorInvalid, TooManyWaiters
@@ -148,7 +148,7 @@ class Gate:
         headers["Server"] = "chartseal"
         headers["X-Content-Type-Options"] = "nosniff"
         headers.setdefault("Cache-Control", "no-store")
-        verdict: Verdict | None = request.get(answers.RATE)
+        verdict = request.get(answers.RATE)
         if verdict is not None:
             policy = f'"requests";q={self._burst};w={self._window_s}'
             headers["RateLimit-Policy"] = policy

@@ -31,6 +31,7 @@ HANDLER_ARGUMENTS: Final[dict[str, Any]] = {
     "max_field_size": 8190,
     "max_headers": 64,
     "auto_decompress": False,
+    "access_log": None,  # it would write paths and queries; our own log names what matters
 }
 
 

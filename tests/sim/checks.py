@@ -91,13 +91,10 @@ class Judge:
         digest = decided.proposal.digest
         key = b"b/" + digest
         kept = sum(1 for node in world.honest if key in node.disk.synced)
-        faulty = len(world.plan.byzantine)
-        committee = world.committee
-        needed = (
-            committee.byzantine_quorum - faulty
-            if world.plan.engine == "pbft"
-            else committee.majority
-        )
+        members = world.plan.members
+        needed = members // 2 + 1
+        if world.plan.engine == "pbft":  # of a quorum, all but the liars keep what they say
+            needed = (members + (members - 1) // 3) // 2 + 1 - len(world.plan.byzantine)
         if kept < needed:
             raise Violation(
                 "durable", f"block {decided.proposal.height} is on {kept} disks, not {needed}"

@@ -173,6 +173,129 @@ def count_own_entries_at_once() -> list[Planting]:
     return [(replication, "maybe_commit", maybe_commit)]
 
 
+# --- PBFT -----------------------------------------------------------------------------------
+
+
+def textbook_quorum() -> list[Planting]:
+    """2f + 1, which two disjoint honest halves can reach when n is not 3f + 1."""
+    from consensus import types
+    from consensus.quorum import byzantine_faults_max
+
+    return [(types, "byzantine_quorum", lambda n: 2 * byzantine_faults_max(n) + 1)]
+
+
+def weak_quorum_for_everything() -> list[Planting]:
+    """f + 1: one honest member, but not the same one twice."""
+    from consensus import types
+    from consensus.quorum import weak_quorum
+
+    return [(types, "byzantine_quorum", weak_quorum)]
+
+
+def new_view_carries_nothing_over() -> list[Planting]:
+    """Prepared certificates in view changes are ignored by the primary and by backups."""
+    from consensus.pbft import view_change
+
+    honest = view_change.select
+
+    def select(view_changes: Any) -> Any:
+        return dataclasses.replace(honest(view_changes), chosen=())
+
+    return [(view_change, "select", select)]
+
+
+def new_view_not_recomputed() -> list[Planting]:
+    """Backups believe what the new primary says it chose; liars leave certificates out."""
+    from consensus.pbft import view_change
+
+    honest = view_change.on_new_view
+    honest_select = view_change.select
+
+    def on_new_view(state: Any, message: Any) -> None:
+        view_change.select = lambda changes: dataclasses.replace(
+            honest_select(changes), chosen=message.chosen
+        )
+        try:
+            honest(state, message)
+        finally:
+            view_change.select = honest_select
+
+    def enter_pending(state: Any) -> bool:
+        message = state.pending
+        if message is None:
+            return False
+        view_change.select = lambda changes: dataclasses.replace(
+            honest_select(changes), chosen=message.chosen
+        )
+        try:
+            return honest_enter(state)
+        finally:
+            view_change.select = honest_select
+
+    honest_enter = view_change._enter_pending
+    return [(view_change, "on_new_view", on_new_view), (view_change, "_enter_pending", enter_pending)]
+
+
+def lowest_view_wins() -> list[Planting]:
+    """Of two certificates at one height, take the older (first found, in some engines)."""
+    from consensus.pbft import select
+
+    honest = select._rank
+
+    def rank(certificate: Any) -> tuple[int, bytes]:
+        view, content = honest(certificate)
+        return -view, content
+
+    return [(select, "_rank", rank)]
+
+
+def _lose_record(name: str) -> list[Planting]:
+    from consensus.pbft.records import Keys
+    from consensus.types import Put
+
+    return [(Keys, name, lambda *_, **__: Put(b"lost", b""))]
+
+
+def prepared_certificate_not_written() -> list[Planting]:
+    return _lose_record("prepared")
+
+
+def accepted_proposal_not_written() -> list[Planting]:
+    return _lose_record("accepted")
+
+
+def view_not_written() -> list[Planting]:
+    return _lose_record("view")
+
+
+def votes_for_any_block_count() -> list[Planting]:
+    """A quorum of commits is counted without looking at what they commit to."""
+    from consensus.pbft.votes import Quorum, VoteBook
+
+    def quorum(book: Any, kind: str, height: int, needed: int) -> Any:
+        votes = [v for v in book._now.values() if v.kind == kind and v.height == height]
+        if len(votes) < needed:
+            return None
+        signatures = {vote.signer: vote.signature for vote in votes}
+        return Quorum(votes[0].view, votes[0].value, signatures)
+
+    return [(VoteBook, "quorum", quorum)]
+
+
+def commit_without_prepares() -> list[Planting]:
+    """Prepares are counted from anybody for anything: the first phase is dropped."""
+    from consensus.pbft.votes import VoteBook
+
+    def agreeing(book: Any, kind: str, height: int, value: bytes) -> dict[str, bytes]:
+        return {
+            vote.signer: vote.signature
+            for vote in book._now.values()
+            if vote.kind == kind and vote.height == height
+        }
+
+    return [(VoteBook, "agreeing", agreeing)]
+
+
 MUTANTS = (
     Mutant("promise before the sync", "raft", 20, promise_before_the_sync),
     Mutant("commit entries of older terms", "raft", 4000, commit_entries_of_older_terms),
@@ -182,13 +305,26 @@ MUTANTS = (
     Mutant("acknowledge the whole log", "raft", 200, acknowledge_the_whole_log),
     Mutant("truncate on a shorter append", "raft", 200, truncate_on_a_shorter_append),
     Mutant("count own entries at once", "raft", 50, count_own_entries_at_once),
+    Mutant("textbook quorum 2f + 1", "pbft", 1000, textbook_quorum),
+    Mutant("quorum of f + 1", "pbft", 100, weak_quorum_for_everything),
+    Mutant("new view carries nothing over", "pbft", 400, new_view_carries_nothing_over),
+    Mutant("new view not recomputed", "pbft", 400, new_view_not_recomputed),
+    Mutant("lowest view wins", "pbft", 1000, lowest_view_wins),
+    Mutant("prepared certificate not written", "pbft", 400, prepared_certificate_not_written),
+    Mutant("accepted proposal not written", "pbft", 100, accepted_proposal_not_written),
+    Mutant("view not written", "pbft", 100, view_not_written),
+    Mutant("votes for any block count", "pbft", 200, votes_for_any_block_count),
+    Mutant("prepares for any block count", "pbft", 200, commit_without_prepares),
 )
 
 
 def main() -> int:
     missed = 0
+    wanted = sys.argv[1:]
     print(f"{'engine':8}{'mutant':40}{'seeds':>6}  found as")
     for mutant in MUTANTS:
+        if wanted and not any(word in (mutant.name, mutant.engine) for word in wanted):
+            continue
         found = hunt(mutant)
         missed += found is None
         seeds, what = (found.seeds, found.what) if found else ("-", "not found")

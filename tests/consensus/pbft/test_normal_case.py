@@ -19,7 +19,9 @@ def test_blocks_are_decided_in_view_zero_at_every_size(size: int) -> None:
     assert {node.engine.status().round for node in world.nodes.values()} == {0}
 
 
-@pytest.mark.parametrize(("size", "quorum"), [(1, 1), (2, 2), (3, 2), (4, 3), (5, 4), (6, 4), (7, 5)])
+@pytest.mark.parametrize(
+    ("size", "quorum"), [(1, 1), (2, 2), (3, 2), (4, 3), (5, 4), (6, 4), (7, 5)]
+)
 def test_a_quorum_is_needed_and_enough(size: int, quorum: int) -> None:
     world = World(size, request_ms=10_000_000)
     for node in world.ids[quorum:]:
@@ -44,9 +46,7 @@ def test_the_primary_counts_once_however_often_it_speaks() -> None:
     content = DIALECT.statement(PrePrepare(1, 0, proposal, "m00"), NETWORK)
     assert content is not None
     backup = world.nodes[world.ids[1]]
-    backup.receive(
-        "m00", DIALECT.encode(signed(Prepare(1, 0, 1, content.digest, "m00")))
-    )
+    backup.receive("m00", DIALECT.encode(signed(Prepare(1, 0, 1, content.digest, "m00"))))
     backup.pump()
     assert not [m for _, m in world.sent if isinstance(m, Commit)], "two signers made three"
     backup.receive("m02", DIALECT.encode(signed(Prepare(1, 0, 1, content.digest, "m02"))))

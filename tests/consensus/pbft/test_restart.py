@@ -37,7 +37,9 @@ def crashing_pump(world: World, node: NodeId, countdown: list[int], point: str) 
 @pytest.mark.parametrize("point", POINTS)
 @pytest.mark.parametrize("size", [1, 4])
 @pytest.mark.parametrize("position", [0, 1])
-def test_power_loss_in_any_turn_of_the_normal_case(size: int, position: int, point: str) -> None:
+def test_power_loss_in_any_turn_of_the_normal_case(
+    size: int, position: int, point: str
+) -> None:
     if position >= size:
         position = 0
     for turn in range(1, 9):

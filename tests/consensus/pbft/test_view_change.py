@@ -77,6 +77,8 @@ def test_one_member_alone_never_causes_a_view_change() -> None:
     world = World(4)
     lone = world.ids[3]
     world.grow(1)
+    for node in world.nodes.values():
+        node.engine.work(None)
     for _ in range(40):
         world.nodes[lone].engine.work(world.now_ms - 60_000)
         world.nodes[lone].engine.tick(world.now_ms)
@@ -88,13 +90,11 @@ def test_one_member_alone_never_causes_a_view_change() -> None:
 
 def left_view_zero(world: World) -> list[ViewChange]:
     """Make all suspect view 0 and return the signed view changes, none delivered."""
-    world.drop = lambda _s, _t, message: isinstance(message, ViewChange | NewView)
+    world.drop = lambda _s, _t, message: isinstance(message, Commit | ViewChange | NewView)
     world.crash(world.ids[0])
     world.work()
     world.run(3000)
-    return [
-        signed(node.engine._state.own_view_change) for node in world.nodes.values()
-    ]
+    return [signed(node.engine._state.own_view_change) for node in world.nodes.values()]
 
 
 def test_f_plus_one_members_beyond_our_view_are_followed_to_the_smallest() -> None:
@@ -107,7 +107,9 @@ def test_f_plus_one_members_beyond_our_view_are_followed_to_the_smallest() -> No
     node.engine._state.votes.enter_view(1)
 
     def tell(signer: str, view: int) -> None:
-        base = ViewChange(1, view, 0, fresh.disks[node.id].applied.digest, b"", (), lineage, signer)
+        base = ViewChange(
+            1, view, 0, fresh.disks[node.id].applied.digest, b"", (), lineage, signer
+        )
         assert node.receive(signer, DIALECT.encode(signed(base)))
 
     tell("m01", 9)
@@ -283,6 +285,7 @@ def test_a_member_that_slept_through_a_view_change_is_shown_the_new_view() -> No
     world.run(10_000)
     world.drop = lambda _s, _t, _m: False
     world.grow(4)
+    world.run(2000)
     assert len(views(world)) == 1
     assert world.nodes[primary].engine.status().role == "backup"
 

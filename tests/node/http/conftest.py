@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from node import config, tokens
-from node.http import app as http
+from node.http import api as http
 from node.http.limits import HttpLimits
 from tests.support.ledger_fixture import Ledger
 
@@ -47,7 +47,7 @@ class Client:
         if wait:
             headers["Prefer"] = f"wait={wait}"
         async with self.post("/v1/transactions", data=raw, headers=headers, **more) as answer:
-            return answer.status, dict(answer.headers), await answer.json(content_type=None)
+            return answer.status, answer.headers, await answer.json(content_type=None)
 
 
 @pytest.fixture

@@ -1,0 +1,321 @@
+"""Check a data directory against the ledger's own rules: execute everything again, compare.
+
+Owns: the second opinion.  ``storage.check`` reads every byte and link; here the chain is
+applied again from genesis into a scratch directory, and every row that an applied ledger
+holds must be what that gives: block rows, seals, log tiles, state, state pages, transaction
+and index rows.  Ordering certificates and cosigned checkpoints are verified, and the state
+tree is built once more from nothing but its pairs.  Refuses: to repair, and to trust a stored
+result.
+Invariant: memory is bounded by one block and ``FINDINGS_MAX`` findings; the scratch directory
+grows to about the size of ``kv`` and is removed, whatever happens.
+
+The directory is opened as a start would open it: its lock is taken and a torn tail is cut.
+Nothing else is written to it.  A crash here leaves only scratch files behind.
+"""
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from consensus.codec import Malformed
+from consensus.engine import Dialect
+from consensus.pbft.dialect import DIALECT as PBFT
+from consensus.raft.dialect import DIALECT as RAFT
+from consensus.types import Committee, Member, NodeId, Proposal
+from node.bodies import Body, BodyRefused, check_proposal
+from node.book import Book
+from node.ledger import accel, checkpoint, transaction
+from node.ledger import block as blocks
+from node.ledger.block import BlockMalformed
+from node.ledger.checkpoint import CheckpointMalformed, Policy
+from node.ledger.genesis import Genesis
+from node.ledger.smt import EMPTY, StateTree
+from node.ledger.transaction import TransactionMalformed
+from node.publish import policy_of
+from storage import keys
+from storage.blocks import BlockRow
+from storage.check import CheckReport, Code, Finding, Progress, check
+from storage.errors import Corrupt, StorageFailure
+from storage.kv import KV
+from storage.level import LevelKV
+from storage.segments import Segments
+from storage.store import Store
+
+FINDINGS_MAX: Final = 1000
+_PAIRS_PER_STEP: Final = 4096
+
+_WORDS: Final[dict[bytes, tuple[Code, str]]] = {
+    keys.BLOCK: (Code.LEDGER_WRONG, "block row"),
+    keys.HEIGHT_OF: (Code.LEDGER_WRONG, "height of digest"),
+    keys.SEAL: (Code.SEAL_WRONG, "seal"),
+    keys.TILE: (Code.TILE_WRONG, "tile"),
+    keys.STATE: (Code.LEDGER_WRONG, "state value"),
+    keys.PAGE: (Code.LEDGER_WRONG, "state page"),
+    keys.TRANSACTION: (Code.LEDGER_WRONG, "transaction row"),
+    keys.INDEX: (Code.LEDGER_WRONG, "index row"),
+    keys.APPLIED[:1]: (Code.APPLIED_WRONG, "applied record"),
+}
+# Rows that one block writes and no later one changes: comparable after half a replay.
+_SETTLED: Final = frozenset({keys.BLOCK, keys.HEIGHT_OF, keys.SEAL, keys.TRANSACTION})
+
+Pairs = Iterator[tuple[bytes, bytes]]
+
+
+def check_ledger(
+    data_dir: Path,
+    genesis: Genesis,
+    *,
+    progress: Progress = lambda _stage, _done, _total: None,
+    scratch_dir: Path | None = None,
+) -> CheckReport:
+    """Return everything that is wrong with the stopped node's directory ``data_dir``.
+
+    ``scratch_dir`` is where the second copy is built (default: the system's temporary
+    directory); it needs about as much room as ``data_dir/kv``.  ``progress`` is told (stage,
+    done, total).  Damage is a finding; its ``code`` is ``storage.check.Code`` and, for
+    ``LEDGER_WRONG``, ``where`` begins with what differs.  Raises ``DataDirMissing``,
+    ``DataDirLocked``, ``SchemaMismatch``, and ``ForeignDataDir`` for another network's
+    directory.
+    """
+
+    def verify(store: Store) -> Iterable[Finding]:
+        with tempfile.TemporaryDirectory(prefix="chartseal-check-", dir=scratch_dir) as where:
+            audit = _Audit(store, genesis, Path(where), progress)
+            return list(islice(audit.run(), FINDINGS_MAX))
+
+    try:
+        store = Store.open(data_dir, network=genesis.network)
+    except StorageFailure as failure:
+        finding = Finding(Code.KV_UNREADABLE, str(data_dir), str(failure))
+        return CheckReport(0, 0, 0, 0, (finding,))
+    with store:
+        return check(store, verifiers=[verify], progress=progress)
+
+
+def committee_of(genesis: Genesis) -> Committee:
+    """Return the voters of epoch 0 with their consensus keys."""
+    members = genesis.validators
+    return Committee(0, tuple(Member(NodeId(m.id), m.consensus_key) for m in members))
+
+
+class _ScratchKV(LevelKV):
+    """A LevelDB nobody will miss: losing it costs a repeat, so nothing is synced."""
+
+    def write(self, puts: Iterable[tuple[bytes, bytes | None]], *, sync: bool) -> None:  # noqa: ARG002
+        super().write(puts, sync=False)
+
+
+class _Scratch:
+    """The second copy: a book over rows of its own.  Bodies stay in the first copy."""
+
+    def __init__(self, genesis: Genesis, directory: Path) -> None:
+        (directory / "segments").mkdir()
+        self._kv: KV = _ScratchKV(directory / "kv", create=True)
+        self.store = Store(
+            self._kv, Segments(directory / "segments"), network=genesis.network, create=True
+        )
+        self.book = Book(self.store, genesis)
+
+    def apply(self, body: Body, row: BlockRow, certificate: bytes) -> None:
+        """Execute one block; ``row`` lends only the engine's position, which no rule reads."""
+        digest = blocks.body_digest(body.header.encode())
+        self._kv.write([(keys.BODY + digest, b"in the first copy")], sync=False)
+        self.book.apply(body, digest=digest, certificate=certificate, position=row.position)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stopped(Exception):  # noqa: N818
+    """The replay cannot go on; ``finding`` says why."""
+
+    finding: Finding
+
+
+class _Audit:
+    def __init__(
+        self, store: Store, genesis: Genesis, directory: Path, progress: Progress
+    ) -> None:
+        self._store = store
+        self._genesis = genesis
+        self._directory = directory
+        self._progress = progress
+        self._committee = committee_of(genesis)
+        self._dialect: Dialect = PBFT if genesis.engine == "pbft" else RAFT
+        applied = store.applied()
+        self._top = 0 if applied is None else applied.height
+        self._state_height = 0 if applied is None else applied.state_height
+
+    def run(self) -> Iterator[Finding]:
+        scratch = _Scratch(self._genesis, self._directory)
+        with scratch.store:
+            whole = True
+            try:
+                yield from self._replay(scratch)
+            except _Stopped as stopped:
+                whole = False
+                yield stopped.finding
+            yield from self._compare(scratch.store, whole=whole)
+        yield from self._checkpoints()
+
+    # --- the replay --------------------------------------------------------------------------
+
+    def _replay(self, scratch: _Scratch) -> Iterator[Finding]:
+        for height in range(1, self._top + 1):
+            self._progress("replay", height, self._top)
+            row, body, certificate = self._block(height)
+            proposal = self._proposal(row, body)
+            if not self._certified(proposal, certificate):
+                yield _wrong(f"certificate of block {height}", "does not prove the block")
+            scratch.apply(body, row, certificate)
+            if height == self._state_height:
+                yield from self._state_from_nothing(scratch.store, row)
+
+    def _block(self, height: int) -> tuple[BlockRow, Body, bytes]:
+        """Return a block with every signature in it verified, or stop the replay."""
+        where = f"block {height}"
+        try:
+            (stored,) = self._store.iter_blocks(height, height + 1)
+            header, raws = blocks.decode_body(
+                stored.body, size_max=self._genesis.parameters.block_bytes_max
+            )
+            frames = [transaction.slice_frame(raw) for raw in raws]
+            parsed = [
+                transaction.parse_frame(raw, frame)
+                for raw, frame in zip(raws, frames, strict=True)
+            ]
+        except Corrupt as damage:
+            raise _Stopped(_wrong(where, f"replay stops here: {damage}")) from damage
+        except ValueError as error:  # nothing to unpack: storage.check has named the gap
+            raise _Stopped(_wrong(where, "replay stops here: no row")) from error
+        except (BlockMalformed, TransactionMalformed) as error:
+            raise _Stopped(_wrong(where, f"replay stops here: {error}")) from error
+        if not all(accel.verify_batch([item for frame in frames for item in frame.checks])):
+            raise _Stopped(_wrong(where, "replay stops here: a signature does not hold"))
+        return stored.row, Body(header, tuple(parsed), stored.body), stored.certificate
+
+    def _proposal(self, row: BlockRow, body: Body) -> Proposal:
+        """Return what was ordered, after the rules that every member checked before voting."""
+        header = body.header.encode()
+        ids = b"".join(item.txid for item in body.transactions)
+        try:
+            proposal = Proposal(
+                row.height, body.header.parent, blocks.body_digest(header), header, ids
+            )
+            check_proposal(
+                proposal,
+                network=self._genesis.network,
+                parameters=self._genesis.parameters,
+                members=self._committee.ids,
+            )
+            above = self._store.block(row.height - 1)
+            parent = self._genesis.network if above is None else above.digest
+            if proposal.parent != parent or proposal.digest != row.digest:
+                raise BodyRefused("body of another block")
+        except (BodyRefused, ValueError) as error:
+            detail = f"replay stops here: {error}"
+            raise _Stopped(_wrong(f"block {row.height}", detail)) from error
+        return proposal
+
+    def _certified(self, proposal: Proposal, certificate: bytes) -> bool:
+        try:
+            checks = self._dialect.certificate_checks(
+                certificate,
+                proposal=proposal,
+                committee=self._committee,
+                network=self._genesis.network,
+            )
+        except Malformed:
+            return False
+        return all(accel.verify_batch([(c.key, c.message, c.signature) for c in checks]))
+
+    def _state_from_nothing(self, scratch: Store, row: BlockRow) -> Iterator[Finding]:
+        """Build the tree from the pairs alone: the stored root must not depend on history."""
+        pages = _ScratchKV(self._directory / "pages", create=True)
+        try:
+            tree, root = StateTree(pages.get), EMPTY
+            pairs = scratch.iter_state()
+            while chunk := dict(islice(pairs, _PAIRS_PER_STEP)):
+                root, writes = tree.update(dict(chunk))
+                pages.write(writes, sync=False)
+            if root != row.state_root:
+                detail = f"pairs give {root.hex()[:16]}, block says {row.state_root.hex()[:16]}"
+                yield _wrong(f"state root of block {row.height}", detail)
+            built = ((keys.PAGE + key, page) for key, page in pages.scan(b"", b"\xff" * 34))
+            stored = ((keys.PAGE + key, page) for key, page in self._store.iter_pages())
+            yield from (
+                _wrong(f"state page {key[1:].hex()}", f"built from its pairs: {how}")
+                for key, how in _differences(stored, built)
+            )
+        finally:
+            pages.close()
+
+    # --- comparison --------------------------------------------------------------------------
+
+    def _compare(self, scratch: Store, *, whole: bool) -> Iterator[Finding]:
+        """Compare every row of the ledger; after half a replay only what is settled by then."""
+        self._progress("compare", 0, 0)
+        letters = frozenset(_WORDS) if whole else _SETTLED
+        stored = _rows(self._store, letters)
+        again = _rows(scratch, letters)
+        for key, how in _differences(stored, again):
+            if how == "not expected" and not whole:
+                continue
+            code, word = _WORDS[key[:1]]
+            yield Finding(code, f"{word} {key[1:].hex()[:80]}", f"executed again: {how}")
+
+    def _checkpoints(self) -> Iterator[Finding]:
+        policy = policy_of(self._genesis)
+        newest = self._store.latest_checkpoint()
+        if newest is not None and newest[0] > self._top:
+            yield _wrong(f"checkpoint {newest[0]}", f"above the applied height {self._top}")
+        for height in range(1, self._top + 1):
+            note = self._store.checkpoint(height)
+            if note is None:
+                continue
+            why = self._refusal(note, height, policy)
+            if why is not None:
+                yield _wrong(f"checkpoint {height}", why)
+
+    def _refusal(self, note: bytes, height: int, policy: Policy) -> str | None:
+        try:
+            head, _ = checkpoint.parse_note(note)
+            signers = checkpoint.count_valid(note, policy)
+            row = self._store.block(height)
+        except (CheckpointMalformed, Corrupt) as error:
+            return str(error)
+        if row is None or (head.size, head.root) != (row.log_size, row.log_root):
+            return f"size {head.size} or its root is not the block's"
+        if len(signers) < policy.quorum:
+            return f"{len(signers)} valid cosignatures, {policy.quorum} needed"
+        return None
+
+
+def _wrong(where: str, detail: str) -> Finding:
+    return Finding(Code.LEDGER_WRONG, where, detail)
+
+
+def _rows(store: Store, letters: frozenset[bytes]) -> Pairs:
+    """Yield the rows of the ledger proper in key order; schema and tail are storage's own."""
+    own = (keys.SCHEMA, keys.TAIL)
+    return (
+        (key, value) for key, value in store.scan_all() if key[:1] in letters and key not in own
+    )
+
+
+def _differences(left: Pairs, right: Pairs) -> Iterator[tuple[bytes, str]]:
+    """Merge two ascending walks and yield each key at which they differ, and how."""
+    ours, theirs = next(left, None), next(right, None)
+    while ours is not None or theirs is not None:
+        if theirs is None or (ours is not None and ours[0] < theirs[0]):
+            assert ours is not None
+            yield ours[0], "not expected"
+            ours = next(left, None)
+        elif ours is None or theirs[0] < ours[0]:
+            yield theirs[0], "missing"
+            theirs = next(right, None)
+        else:
+            if ours[1] != theirs[1]:
+                yield ours[0], "another value"
+            ours, theirs = next(left, None), next(right, None)
