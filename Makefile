@@ -41,7 +41,7 @@ contracts: setup
 	@$(BIN)/lint-imports
 
 sim: setup  ## seeded whole-cluster simulation: SEEDS=n FROM=k ENGINE=raft|pbft|both
-	@$(BIN)/python tests/sim/run.py --seeds $(SEEDS) --from $(FROM) --engine $(ENGINE)
+	@$(BIN)/python tests/sim/run.py --seeds $(SEEDS) --start $(FROM) --engine $(ENGINE)
 
 kill-test: setup  ## the long crash test on real processes: KILLS=50 for each engine
 	@CHARTSEAL_KILLS=$(KILLS) $(BIN)/python -m pytest -q tests/cluster/test_kills.py --timeout 1800

@@ -14,8 +14,8 @@ Nothing else is written to it.  A crash here leaves only scratch files behind.
 """
 
 import tempfile
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -84,7 +84,8 @@ def check_ledger(
     def verify(store: Store) -> Iterable[Finding]:
         with tempfile.TemporaryDirectory(prefix="chartseal-check-", dir=scratch_dir) as where:
             audit = _Audit(store, genesis, Path(where), progress)
-            return list(islice(audit.run(), FINDINGS_MAX))
+            with closing(audit.run()) as findings:
+                return list(islice(findings, FINDINGS_MAX))
 
     try:
         store = Store.open(data_dir, network=genesis.network)
@@ -126,11 +127,12 @@ class _Scratch:
         self.book.apply(body, digest=digest, certificate=certificate, position=row.position)
 
 
-@dataclass(frozen=True, slots=True)
-class _Stopped(Exception):  # noqa: N818
+class _Stopped(Exception):
     """The replay cannot go on; ``finding`` says why."""
 
-    finding: Finding
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding.where)
+        self.finding = finding
 
 
 class _Audit:
@@ -147,7 +149,7 @@ class _Audit:
         self._top = 0 if applied is None else applied.height
         self._state_height = 0 if applied is None else applied.state_height
 
-    def run(self) -> Iterator[Finding]:
+    def run(self) -> Generator[Finding]:
         scratch = _Scratch(self._genesis, self._directory)
         with scratch.store:
             whole = True

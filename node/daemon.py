@@ -30,6 +30,7 @@ from node.blocksync import BlockSync
 from node.bodies import Bodies, Body
 from node.book import Book, Committed
 from node.config import Config
+from node.diskspace import DiskSpace
 from node.errors import ChartsealError
 from node.gossip.protocol import Gossip
 from node.http.api import build_api, build_ops, ssl_context
@@ -187,6 +188,7 @@ def build(config: Config, genesis: Genesis, keys: NodeKeys, store: Store) -> Par
         engine_status=engine.status,
         peers_connected=board.connected,
         admitted=board.admitted,
+        disk=DiskSpace(config.node.data_dir, min_free_bytes=config.storage.min_free_bytes),
     )
 
     def committed(result: Committed) -> None:
@@ -253,7 +255,12 @@ async def run(config: Config, *, passphrase: bytes, stop: asyncio.Event) -> None
     keys = keystore.load(config.keystore.path, passphrase)
     check_keys(genesis, config.node.id, keys)
     async with AsyncExitStack() as stack:
-        store = Store.open(config.node.data_dir, network=genesis.network, create=True)
+        store = Store.open(
+            config.node.data_dir,
+            network=genesis.network,
+            create=True,
+            segment_bytes_max=config.storage.segment_bytes_max,
+        )
         stack.callback(store.close)
         parts = build(config, genesis, keys, store)
         event(

@@ -84,6 +84,7 @@ class NodeCollector(Collector):
         disk.add_metric(["kv"], sizes["kv_bytes"])
         disk.add_metric(["segments"], sizes["segment_bytes"])
         yield disk
+        yield _gauge("disk_free_bytes", "Free where the data is.", self._service.disk.free_bytes)
 
     def _consensus(self) -> Iterator[Metric]:
         status, counters = self._service.engine_status(), self._replica.counters

@@ -4,7 +4,7 @@ Owns: this member's cosignature per log size, the collection of the others', the
 checkpoint.  Refuses: cosigning two roots at one size (the book is deterministic; a second root
 is our bug and stops the node), and staying silent when a quorum saw another root: that is
 divergence, the node stops loudly, nothing is repaired.
-Bounded: ``window`` sizes, one cosignature per member and size.
+Bounded: ``WINDOW`` own sizes, twice as many cosignatures per member, one per size.
 """
 
 from collections.abc import Sequence
@@ -43,6 +43,8 @@ class Share:
     def __post_init__(self) -> None:
         if len(self.root) != 32 or len(self.signature) != 64:
             raise ValueError("root is 32 bytes, signature 64")
+        if not 0 <= self.time_s <= checkpoints.TIME_S_MAX:
+            raise ValueError("time out of range")
 
 
 def encode_shares(shares: Sequence[Share]) -> bytes:
@@ -112,7 +114,10 @@ class Publisher:
         if slot is not None and share.member in slot:
             return True
         newest = max(self._own, default=0)
-        if share.size + 64 * 1024 < newest or len(self._shares) > 2 * WINDOW:
+        if share.size + 64 * 1024 < newest:
+            return True
+        # Room is per member: whoever floods us with sizes to come crowds out only itself.
+        if sum(share.member in held for held in self._shares.values()) >= 2 * WINDOW:
             return True
         checkpoint = Checkpoint(self.policy.origin, share.size, share.root)
         cosignature = Cosignature(key.name, key.key_id, share.time_s, share.signature)

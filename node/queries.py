@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from consensus import wire
+from consensus.codec import Malformed
 from node.book import LEAF_PREFIX, Book, TxRow
 from node.ledger import block as blocks
 from node.ledger import checkpoint as checkpoints
@@ -272,12 +273,18 @@ def _item(tx: Transaction, commitment: bytes) -> Item | None:
     for op in tx.payload.ops:
         if op.kind != "record.batch":
             continue
-        body = wire.from_value(record.Batch, op.body)
+        try:
+            body = wire.from_value(record.Batch, op.body)
+        except Malformed:  # a transaction that failed for it is on the ledger all the same
+            continue
         leaves = [body.leaves[at : at + 32] for at in range(0, len(body.leaves), 32)]
         if commitment not in leaves:
             continue
         index = leaves.index(commitment)
-        path = merkle.inclusion_path([merkle.leaf_hash(leaf) for leaf in leaves], index)
+        hashes = [merkle.leaf_hash(leaf) for leaf in leaves]
+        if merkle.root(hashes) != body.root:
+            continue
+        path = merkle.inclusion_path(hashes, index)
         return Item(commitment, index, body.count, tuple(path))
     return None
 

@@ -98,6 +98,11 @@ def operations_of(kept: Sequence[Kept]) -> list[dict[str, Any]]:
     return as_anchors(kept, [item.tag or b"" for item in kept])[1]
 
 
+def leaves_of(batch: Batch) -> list[bytes]:
+    """Return the commitments that stand in a batch; none when its leaves are kept elsewhere."""
+    return [batch.leaves[at : at + 32] for at in range(0, len(batch.leaves), 32)]
+
+
 def commitments_in(transaction: Transaction) -> set[bytes]:
     """Return every record commitment that ``transaction`` itself puts on the ledger."""
     found: set[bytes] = set()

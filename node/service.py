@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from consensus.effects import Status
 from node.book import Book, Committed
+from node.diskspace import DiskSpace
 from node.intake import Answer, Intake
 from node.ledger import transaction
 from node.ledger.genesis import Genesis
@@ -83,6 +84,7 @@ class Service:
         engine_status: Callable[[], Status],
         peers_connected: Callable[[], Sequence[str]],
         admitted: Callable[[list[Transaction]], None],
+        disk: DiskSpace,
     ) -> None:
         self.node_id = node_id
         self.genesis = genesis
@@ -97,6 +99,7 @@ class Service:
         self._intake = intake
         self._signer = signer
         self._admitted = admitted
+        self.disk = disk
         self._waiters: dict[bytes, set[asyncio.Future[None]]] = {}
         self._waiting = 0
         self._ended: OrderedDict[bytes, tuple[str, str, str]] = OrderedDict()
@@ -115,7 +118,12 @@ class Service:
     # --- submit and follow -------------------------------------------------------------------
 
     async def submit(self, raws: Sequence[bytes]) -> list[Answer]:
-        """Verify and pool ``raws``; one answer each, in order.  New ones are gossiped."""
+        """Verify and pool ``raws``; one answer each, in order.  New ones are gossiped.
+
+        With the disk nearly full every one is refused; peers' transactions and votes go on.
+        """
+        if self.disk.low():
+            return [Answer(None, "disk-full", "Nearly full.") for _ in raws]
         answers, new = await self._intake.submit(raws)
         for answer in answers:
             if answer.txid is not None and not answer.taken and answer.code != "mempool-full":

@@ -80,15 +80,16 @@ class Supply:
         False when it never came.  Raises ``BodyRefused`` when the proposal or its body breaks
         a rule, which an honest member's never does.
         """
-        body = self._bodies.get(proposal.digest)
-        if body is not None:
-            return True
+        # First, even when the body is here: a known digest under another height or parent
+        # is still a lie.
         check_proposal(
             proposal,
             network=self._book.network,
             parameters=self._book.parameters,
             members=self._members,
         )
+        if self._bodies.get(proposal.digest) is not None:
+            return True
         task = self._tasks.get(proposal.digest)
         if task is None:
             if len(self._tasks) >= WAITING_MAX:

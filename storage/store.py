@@ -26,7 +26,7 @@ from storage.latch import Latch
 from storage.level import LevelKV
 from storage.lock import DirectoryLock
 from storage.reader import Reader
-from storage.segments import Pointer, Segments, sync_directory
+from storage.segments import SEGMENT_BYTES_MAX, Pointer, Segments, sync_directory
 
 KV_NAME = "kv"
 SEGMENTS_NAME = "segments"
@@ -85,7 +85,14 @@ class Store(Reader):
         """Bytes cut from the segments at this start: bodies nobody was promised."""
 
     @classmethod
-    def open(cls, data_dir: Path, *, network: bytes, create: bool = False) -> "Store":
+    def open(
+        cls,
+        data_dir: Path,
+        *,
+        network: bytes,
+        create: bool = False,
+        segment_bytes_max: int = SEGMENT_BYTES_MAX,
+    ) -> "Store":
         """Open the ledger of ``network`` in ``data_dir``; with ``create`` make it if missing.
 
         Creation is finished by the next ``create`` when a crash interrupts it.  Raises
@@ -98,7 +105,9 @@ class Store(Reader):
             latch = Latch()
             kv = LevelKV(data_dir / KV_NAME, create=create, latch=latch)
             undo.callback(kv.close)
-            segments = Segments(segments_dir, latch=latch)
+            segments = Segments(
+                segments_dir, segment_bytes_max=segment_bytes_max, latch=latch
+            )
             undo.callback(segments.close)
             store = cls(kv, segments, network=network, create=create, latch=latch, lock=lock)
             undo.pop_all()

@@ -188,7 +188,8 @@ class PbftEngine:
         state = self._state
         if not state.active or state.primary != state.me or state.applied != state.delivered:
             return None
-        if state.accepted_at(state.next) is not None:
+        decided = state.votes.quorum("commit", state.next, state.config.quorum)
+        if state.accepted_at(state.next) is not None or decided is not None:
             return None
         return WantPayload(state.next, state.tip)
 

@@ -87,9 +87,9 @@ def accept(state: State, proposal: Proposal, *, fresh: bool) -> None:
     assert state.delivered < proposal.height <= state.delivered + state.config.window
     assert state.accepted_at(proposal.height) is None, "one proposal per view and height"
     slot = state.slots.setdefault(proposal.height, Slot())
-    slot.accepted = Accepted(state.view, proposal, fresh)
-    slot.accepted_ms = state.now_ms
-    state.out.promise(state.keys.accepted(slot.accepted))
+    accepted = Accepted(state.view, proposal, fresh)
+    slot.accept(accepted, state.now_ms)
+    state.out.promise(state.keys.accepted(accepted))
     state.out.bodies.append(proposal)
     vote_again(state, slot)
 
@@ -103,7 +103,7 @@ def vote_again(state: State, slot: Slot) -> None:
         state.state_everyone(PrePrepare(state.epoch, state.view, proposal, state.me))
         return
     assert proposal.height > state.delivered, "never vote below the final height"
-    content = certs.proposal_hash(proposal)
+    content = slot.content
     state.state_everyone(Prepare(state.epoch, state.view, proposal.height, content, state.me))
 
 
@@ -151,7 +151,7 @@ def _prepare_next(state: State) -> bool:
         slot = state.slots[height]
         if slot.prepared is not None and slot.prepared.view == state.view:
             continue
-        signatures = state.votes.agreeing("prepare", height, certs.proposal_hash(proposal))
+        signatures = state.votes.agreeing("prepare", height, slot.content)
         if len(signatures) < state.config.quorum:
             # Later heights must wait: prepared at a height means prepared below it in the
             # same view, or a gap could precede a committed block.

@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from consensus import codec, wire
-from consensus.certs import PreparedCert
+from consensus.certs import PreparedCert, proposal_hash
 from consensus.effects import Decided, Effects, Envelope, Fetch
 from consensus.pbft.dialect import primary
 from consensus.pbft.messages import (
@@ -69,6 +69,15 @@ class Slot:
     accepted: Accepted | None = None
     accepted_ms: int = 0
     prepared: PreparedCert | None = None
+    content: bytes = b""  # ``proposal_hash`` of the accepted proposal: kept, it is large
+
+    def __post_init__(self) -> None:
+        if self.accepted is not None:
+            self.content = proposal_hash(self.accepted.proposal)
+
+    def accept(self, accepted: Accepted, now_ms: int) -> None:
+        self.accepted, self.accepted_ms = accepted, now_ms
+        self.content = proposal_hash(accepted.proposal)
 
 
 class Outbox:

@@ -152,7 +152,7 @@ def on_view_change(state: State, message: ViewChange) -> None:
     if message.view < state.view or (message.view == state.view and state.active):
         state.refuse("view-change-outside")
         return
-    if not _based(state, message):
+    if not _based(state, message) or message.suspected.view >= message.view:
         state.refuse("view-change-base")
         return
     known = state.view_changes.get(message.signer)

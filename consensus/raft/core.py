@@ -73,7 +73,7 @@ class Core:
         self.progress: dict[NodeId, Progress] = {}
         self.term_start = 0  # leader: index of the empty entry that opened the term
         self.votes: dict[NodeId, bool] = {}
-        self.acknowledged_floor = 0  # a leader holds our acknowledgement up to here
+        self.commit_floor = 0  # a leader counts us among the holders of everything up to here
         self.target: Target | None = None
         self.fetched_kept = 0  # highest height with a ``raft/synced/`` record
         self.heard_ms = now_ms  # when the leader last spoke
@@ -143,7 +143,7 @@ class Core:
         """
         if not self.log.base.term_known and len(self.config.committee.members) > 1:
             return False
-        return self.log.last >= self.acknowledged_floor
+        return self.commit >= self.commit_floor
 
     @property
     def may_campaign(self) -> bool:
@@ -182,7 +182,6 @@ class Core:
     def become_follower(self, term: int, leader: NodeId | None) -> None:
         if term > self.term:
             self.enter_term(term, None)
-            self.acknowledged_floor = 0
         self.role, self.leader = Role.FOLLOWER, leader
         self.votes, self.progress = {}, {}
         self.heard_ms = self.now_ms

@@ -38,7 +38,6 @@ def _campaign(core: Core) -> None:
     """Raise the term and vote for ourselves; the vote counts in ``on_durable_vote``."""
     core.become_follower(core.term, None)
     core.enter_term(core.term + 1, core.self_id)
-    core.acknowledged_floor = 0
     core.role = Role.CANDIDATE
     config, log = core.config, core.log
     request = VoteRequest(

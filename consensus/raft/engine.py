@@ -242,7 +242,7 @@ class RaftEngine:
             [core.now_ms, core.term, core.vote, core.role.value, core.leader, core.commit],
             [wire.to_value(log.base), [wire.to_value(entry) for entry in log.entries]],
             [core.applied_height, core.delivered.height, core.delivered.digest],
-            [core.delivered_index, core.durable, core.term_start, core.acknowledged_floor],
+            [core.delivered_index, core.durable, core.term_start, core.commit_floor],
             [[write.token, write.last, wire.to_value(write.hard)] for write in core.writes],
             [[peer, _progress_value(at)] for peer, at in sorted(core.progress.items())],
             [[peer, granted] for peer, granted in sorted(core.votes.items())],

@@ -54,9 +54,9 @@ def on_heartbeat(core: Core, message: Heartbeat) -> None:
     if not heard_leader(core, message.sender):
         return
     if message.commit > core.log.last:
-        # We acknowledged these entries and have them no longer: our disk lost data.  Until
-        # the leader has refilled the log, our vote could elect somebody without them.
-        core.acknowledged_floor = max(core.acknowledged_floor, message.commit)
+        # We acknowledged these committed entries and have them no longer: our disk lost data.
+        # Until a leader has refilled the log, our vote could elect somebody without them.
+        core.commit_floor = max(core.commit_floor, message.commit)
     core.commit_to(min(message.commit, core.log.last))
     core.say_now(
         message.sender,

@@ -110,6 +110,8 @@ class Client:
             raw = response.read(ANSWER_BYTES_MAX + 1)
             if len(raw) > ANSWER_BYTES_MAX:
                 raise ChartsealError("answer-malformed", f"more than {ANSWER_BYTES_MAX} bytes")
+            if response.length:
+                raise http.client.IncompleteRead(b"", response.length)
             _raise_for(response.status, raw)
             named = {name.lower(): value for name, value in response.getheaders()}
             return Answer(response.status, named, raw)
@@ -282,6 +284,10 @@ def _lines_of(response: http.client.HTTPResponse, *, blank: bool = False) -> Ite
         line = line.rstrip(b"\r\n")
         if line or blank:
             yield line
+    # http.client ends quietly when a stream is cut; then we must not take a part for the whole.
+    left = response.chunk_left if response.chunked else response.length
+    if left or (response.chunked and left is not None):
+        raise http.client.IncompleteRead(b"")
 
 
 def _raise_for(status: int, raw: bytes) -> None:

@@ -174,7 +174,7 @@ def _status(session: Session, opened: Cluster, at: int) -> dict[str, Any]:
             opened.ops_client(at, timeout_s=wait).request("GET", "/readyz")
             ready = True
         with contextlib.suppress(ChartsealError):
-            answer = opened.client(at, timeout_s=wait).get("/v1/node")
+            answer = opened.client(at, timeout_s=wait).get("/v1/status")
             about = answer if isinstance(answer, dict) else {}
     return {
         "node": opened.members[at].id,

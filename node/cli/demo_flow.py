@@ -164,20 +164,21 @@ class Flow:
             "canon": item.opening.canon,
         }
         document = {"ops": [{"kind": "record.anchor", "body": body}]}
-        answer = (
-            self._cluster.client(node, timeout_s=20)
-            .request(
-                "POST",
-                "/v1/operations",
-                body=json.dumps(document).encode(),
-                headers={"Content-Type": "application/json", "Prefer": "wait=15"},
+        try:
+            answer = (
+                self._cluster.client(node, timeout_s=20)
+                .request(
+                    "POST",
+                    "/v1/operations",
+                    body=json.dumps(document).encode(),
+                    headers={"Content-Type": "application/json", "Prefer": "wait=15"},
+                )
+                .json()
             )
-            .json()
-        )
-        if answer["state"] == "rejected" and answer["code"] == "record-exists":
-            if self._found(node, item):
-                return
-            raise ChartsealError("internal", "a record exists and cannot be found")
+        except ChartsealError as error:
+            if error.code == "record-exists" and self._found(node, item):
+                return  # an earlier try was committed after all
+            raise
         if answer["state"] != "committed":
             raise ChartsealError("timeout-outcome-unknown", f"state {answer['state']}")
         item.tx_id, item.height, item.node = answer["tx_id"], answer["height"], node

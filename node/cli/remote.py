@@ -33,7 +33,7 @@ curl_option = click.option(
 SECRET_FILE: Final = click.Path(dir_okay=False, path_type=Path)
 
 
-class Hex(click.ParamType):
+class Hex(click.ParamType[str]):
     """A number of bytes in hexadecimal; arrives as lower-case text."""
 
     name = "hex"

@@ -1,8 +1,8 @@
 """The answer about one copy of a record, from a receipt or from a node, as one object.
 
 Owns: the members that `record verify` and `receipt verify` show and their words for people, and
-the checks of a receipt told one by one.  Refuses: deciding what a verdict is; ``commitment.judge``
-does, and ``receipt.verify_receipt`` decides whether a receipt proves anything.
+the checks of a receipt told one by one.  Refuses: deciding; ``commitment.judge`` says what the
+verdict is and ``receipt.verify_receipt`` whether a receipt proves anything.
 """
 
 from collections.abc import Mapping
@@ -145,12 +145,13 @@ def from_node(remote: Remote, wanted: bytes) -> Found | None:
             raise ValueError("another commitment")
         first = first_occurrence(answer)
         status = Status(row["status"])
-        successor = row["successor"]
+        newer = None if row["successor"] is None else bytes.fromhex(row["successor"])
+        Anchored(wanted, status, newer)  # a successor belongs to an amended record only
         return Found(
             source="node",
             commitment=wanted,
             status=status,
-            superseded_by=None if successor is None else bytes.fromhex(successor),
+            superseded_by=newer,
             tx_id=bytes.fromhex(first["tx_id"]),
             org=first["org"],
             height=first["height"],

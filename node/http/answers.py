@@ -69,7 +69,7 @@ class Route:
     summary: str
     answers: tuple[Answer, ...]
     parameters: tuple[Parameter, ...] = ()
-    body: Mapping[str, Any] | None = None  # media type -> struct or None
+    body: Mapping[str, Any] | None = None  # media type -> struct, several or None
     problems: tuple[str, ...] = ()
     stream: bool = False
 

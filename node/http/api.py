@@ -12,9 +12,14 @@ from aiohttp import web
 from node.config import Config
 from node.http.answers import Answer, Api, Route, query
 from node.http.auth import Authenticator
+from node.http.bulk import BulkRoutes
+from node.http.events import EventRoutes
 from node.http.gate import Gate
 from node.http.health import HealthRoutes
+from node.http.ledger_reads import LedgerRoutes
 from node.http.limits import HANDLER_ARGUMENTS, HttpLimits
+from node.http.node_reads import NodeRoutes
+from node.http.openapi import describe_route
 from node.http.protocol import API, Runner
 from node.http.tls import ssl_context
 from node.http.transactions import TransactionRoutes
@@ -28,8 +33,13 @@ def api_routes(api: Api) -> list[Route]:
     """Return every route of the client port."""
     routes = [
         *TransactionRoutes(api).routes(),
+        *BulkRoutes(api).routes(),
+        *LedgerRoutes(api).routes(),
+        *NodeRoutes(api).routes(),
+        *EventRoutes(api).routes(),
         *HealthRoutes(api).routes(),
     ]
+    routes.append(describe_route(lambda: routes))
     assert len({route.name for route in routes}) == len(routes), "a route's name is its id"
     return routes
 

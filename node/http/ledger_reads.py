@@ -6,7 +6,7 @@ they are hashes that anyone may compare, and an auditor must not need an account
 """
 
 import re
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -169,15 +169,25 @@ class LedgerRoutes:
             height = int(text)
         else:
             answers.refuse("bad-request", "height is a number from 1, or latest")
-        view = await answers.off_loop(self._service.queries.block, height)
-        if view is None:
+        found = await answers.off_loop(self._block, height)
+        if found is None:
             answers.refuse("height-unavailable", f"the newest height is {self._api.height}")
-        found = types.Block(
-            **_summary(view),
-            certificate_bytes=view.certificate_bytes,
-            tx_ids=_transactions(view),
-        )
         return answers.answer(found, headers=_FOR_EVER if text != "latest" else None)
+
+    def _block(self, height: int) -> types.Block | None:
+        view = self._service.queries.block(height)
+        if view is None:
+            return None
+        shown = []
+        for txid in view.txids:
+            row = self._service.queries.tx_row(txid)
+            # A body may repeat what an earlier block holds; it has no outcome here.
+            here = row is not None and row.height == height
+            code = result_of(row.code).code if row is not None and here else None
+            shown.append(types.BlockTransaction(txid.hex(), code))
+        return types.Block(
+            **_summary(view), certificate_bytes=view.certificate_bytes, transaction_ids=shown
+        )
 
     # --- records -----------------------------------------------------------------------------
 
@@ -252,7 +262,7 @@ class LedgerRoutes:
         )
 
 
-def _summary(view: BlockView) -> dict[str, int | str]:
+def _summary(view: BlockView) -> dict[str, Any]:
     return {
         "height": view.height,
         "digest": view.digest.hex(),
@@ -266,3 +276,27 @@ def _summary(view: BlockView) -> dict[str, int | str]:
         "state_height": view.state_height,
         "state_root": view.state_root.hex(),
     }
+
+
+def _record(view: RecordView) -> types.Record:
+    return types.Record(
+        commitment=view.commitment.hex(),
+        status=view.status,  # type: ignore[arg-type]  # the family's closed set of words
+        version=view.version,
+        successor=None if view.successor is None else view.successor.hex(),
+        previous=None if view.previous is None else view.previous.hex(),
+        occurrences=[
+            types.Occurrence(
+                kind=item.kind,
+                tx_id=item.txid.hex(),
+                leaf_index=item.leaf_index,
+                op_index=item.op_index,
+                item_index=item.item_index,
+                height=item.height,
+                time_ms=item.time_ms,
+                org=item.org,
+                code=item.code,
+            )
+            for item in view.occurrences
+        ],
+    )

@@ -92,7 +92,7 @@ class TransactionRoutes:
                 parameters=(_PREFER,),
                 body={
                     OCTETS: None,
-                    JSON: types.StructuredTransaction | types.EncodedTransaction,
+                    JSON: (types.StructuredTransaction, types.EncodedTransaction),
                 },
                 problems=_REFUSALS,
             ),

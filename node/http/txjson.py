@@ -27,10 +27,7 @@ def read_ops(items: list[types.Operation]) -> tuple[Op, ...]:
         if operation is None:
             raise ChartsealError("op-unknown", f"operation {position}")
         try:
-            record = wire.from_plain(operation.body, item.body)
-            body = wire.to_value(record)
-            # What JSON typed must also be what the ledger will type.
-            wire.from_value(operation.body, codec.decode(codec.encode(body), size_max=1 << 20))
+            body = wire.to_value(wire.from_plain(operation.body, item.body))
         except Malformed as error:
             raise ChartsealError("op-malformed", f"operation {position}: {error}") from error
         ops.append(Op(item.kind, body))

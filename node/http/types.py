@@ -164,7 +164,7 @@ class Block(BlockSummary):
     """An applied block; ``certificate_bytes`` is the size of the proof of its order."""
 
     certificate_bytes: int
-    tx_ids: list[BlockTransaction]
+    transaction_ids: list[BlockTransaction]
 
 
 class Occurrence(Struct):

@@ -72,8 +72,9 @@ class Parameters:
     def __post_init__(self) -> None:
         if not 1 <= self.block_transactions_max <= 8192:
             raise ValueError("block_transactions_max must be 1 to 8192")
-        if not 1 << 16 <= self.block_bytes_max <= 1 << 21:
-            raise ValueError("block_bytes_max must be 64 KiB to 2 MiB")
+        # Beyond the largest transaction: one that fits no block would stand before all others.
+        if not 1 << 17 <= self.block_bytes_max <= 1 << 21:
+            raise ValueError("block_bytes_max must be 128 KiB to 2 MiB")
         if self.state_root_every < 1 or self.expires_heights_max < 1:
             raise ValueError("state_root_every and expires_heights_max start at 1")
         times = (self.request_ms, self.view_change_ms, self.resend_ms, self.election_ms)

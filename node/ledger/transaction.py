@@ -148,8 +148,10 @@ def _parse_payload(raw: bytes) -> Payload:
         value = codec.decode(raw, size_max=TRANSACTION_BYTES_MAX)
     except Malformed as error:
         raise TransactionMalformed(f"payload: {error}") from error
-    if type(value) is not list or len(value) != 6 or value[0] != _PAYLOAD_VERSION:
-        raise TransactionMalformed("payload is not a version 1 array of six")
+    if type(value) is not list or len(value) != 6:
+        raise TransactionMalformed("payload is not an array of six")
+    if type(value[0]) is not int or value[0] != _PAYLOAD_VERSION:  # True equals 1 in Python
+        raise TransactionMalformed("payload is not of version 1")
     _version, network, org, expires_height, nonce, ops = value
     if type(network) is not bytes or len(network) != 32:
         raise TransactionMalformed("network is 32 bytes")

@@ -58,13 +58,24 @@ class Liar:
         return out
 
     def _forgeries(self, message: Any, raw: bytes) -> list[bytes]:
-        forged = mutate(message, self._rng, depth=0)
+        forged = self._conceal(message) if self._rng.random() < 0.4 else message
+        if forged is message:
+            forged = mutate(message, self._rng, depth=0)
         statement = self._dialect.statement(forged, ledger.NETWORK)
         if statement is not None and statement.signed is not None:
             signature = self._keys.sign(self._node, statement.signed)
             forged = self._dialect.with_signature(forged, signature)
         bent = self._dialect.encode(forged)
         return [bent] if self._rng.random() < 0.5 else [bent, raw]
+
+    def _conceal(self, message: Any) -> Any:
+        """Leave out one list of the message: certificates, choices, entries."""
+        names = [field.name for field in dataclasses.fields(message)]
+        lists = [name for name in names if type(getattr(message, name)) is tuple]
+        filled = [name for name in lists if getattr(message, name)]
+        if not filled:
+            return message
+        return dataclasses.replace(message, **{self._rng.choice(filled): ()})
 
 
 def mutate(value: Any, rng: random.Random, *, depth: int) -> Any:

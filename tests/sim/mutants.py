@@ -233,7 +233,10 @@ def new_view_not_recomputed() -> list[Planting]:
             view_change.select = honest_select
 
     honest_enter = view_change._enter_pending
-    return [(view_change, "on_new_view", on_new_view), (view_change, "_enter_pending", enter_pending)]
+    return [
+        (view_change, "on_new_view", on_new_view),
+        (view_change, "_enter_pending", enter_pending),
+    ]
 
 
 def lowest_view_wins() -> list[Planting]:

@@ -14,6 +14,7 @@ from consensus import wire
 from consensus.effects import Status
 from node.bodies import Body
 from node.book import Book
+from node.diskspace import DiskSpace
 from node.intake import Intake
 from node.ledger import block as blocks
 from node.ledger import checkpoint as checkpoints
@@ -81,6 +82,7 @@ class Ledger:
             engine_status=self._status,
             peers_connected=lambda: self.peers,
             admitted=lambda new: self.admitted.extend(item.txid for item in new),
+            disk=DiskSpace(directory, min_free_bytes=0),
         )
 
     def _status(self) -> Status:

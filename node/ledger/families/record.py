@@ -27,7 +27,7 @@ CANON_IDS: Final = (0, 1, 2, 4)
 
 EXISTS: Final = Result(100, "record-exists", "That commitment is on the ledger already.")
 UNKNOWN: Final = Result(101, "record-unknown", "No such record on the ledger.")
-NOT_OWNER: Final = Result(102, "record-not-owner", "Another institution anchored that record.")
+NOT_OWNER: Final = Result(102, "record-not-custodian", "Another institution anchored that record.")
 SUPERSEDED: Final = Result(103, "record-superseded", "That version has a successor already.")
 RETRACTED: Final = Result(104, "record-retracted", "That record was retracted.")
 BATCH_EXISTS: Final = Result(105, "record-batch-exists", "That batch root is on the ledger.")
@@ -272,6 +272,8 @@ def _row_from_batch(context: Context, commitment: bytes, proof: ItemProof | None
 
 def _amend(context: Context, body: Amend) -> None:
     row = _owned(context, body.previous, body.proof)
+    if body.anchor.commitment == body.previous:
+        raise Refused(EXISTS)  # an item without a row of its own would succeed itself
     _new_row(context, body.anchor, row.version + 1, body.previous)
     closed = replace(row, status=AMENDED, successor=body.anchor.commitment)
     context.view.save(record_key(body.previous), closed)

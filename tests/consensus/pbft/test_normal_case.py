@@ -67,7 +67,7 @@ def test_every_kind_of_statement_has_its_own_tag() -> None:
     world.height_goal = 2
     world.work()
     world.run(20_000)
-    tags = {}
+    tags: dict[str, set[bytes]] = {}
     for _, message in world.sent:
         stated = DIALECT.statement(message, NETWORK)
         if stated is not None and stated.signed is not None:
@@ -85,7 +85,7 @@ def test_an_equivocating_primary_never_gets_two_blocks_decided() -> None:
     one, two = (signed(PrePrepare(1, 0, block(1, NETWORK, n), liar)) for n in ("a", "b"))
     for target, message in ((1, one), (2, two), (3, two), (1, two), (3, one)):
         world.nodes[world.ids[target]].receive(liar, DIALECT.encode(message))
-    for target, message in ((1, one), (2, two), (3, two)):
+    for target, _message in ((1, one), (2, two), (3, two)):
         for kind in ("a", "b"):
             digest = block(1, NETWORK, kind).digest
             raw = DIALECT.encode(signed(Commit(1, 0, 1, digest, liar)))

@@ -115,9 +115,9 @@ def test_random_crashes_loss_and_reordering_never_contradict(seed: int) -> None:
         world.wire.extend(shuffled)
         world.work()
         world.run(rng.randrange(5, 300))
-    for node in world.ids:
-        if node not in world.nodes:
-            world.start(node)
+    for name in world.ids:
+        if name not in world.nodes:
+            world.start(name)
     world.drop = lambda _s, _t, _m: False
     world.height_goal = max(world.heights().values())
     world.grow(world.height_goal + 2, ms=120_000)
@@ -154,7 +154,7 @@ def test_a_primary_restarted_between_its_new_view_and_entering_says_the_same() -
 
     leader.engine.step = lose_loopback  # type: ignore[method-assign]
     world.run(3000, lambda: any(isinstance(m, NewView) for _, m in world.sent))
-    first = [DIALECT.encode(m) for _, m in world.sent if isinstance(m, NewView)][0]
+    first = next(DIALECT.encode(m) for _, m in world.sent if isinstance(m, NewView))
     world.sent.clear()
     world.start(world.ids[1]).pump()
     again = [DIALECT.encode(m) for _, m in world.sent if isinstance(m, NewView)]

@@ -1,5 +1,6 @@
 """Suspicion, view change, and what a new view must carry over."""
 
+import itertools
 from dataclasses import replace
 from typing import Any
 
@@ -136,7 +137,8 @@ def opened(world: World) -> NewView:
     world.run(50)
     changes = sorted(left_view_zero(world), key=lambda change: change.signer)
     chosen = (changes[0].prepared[0].proposal,)
-    return signed(NewView(1, 1, tuple(changes), chosen, "m01"))
+    message: NewView = signed(NewView(1, 1, tuple(changes), chosen, "m01"))
+    return message
 
 
 def entered(world: World, message: NewView) -> bool:
@@ -259,7 +261,7 @@ def test_failed_views_wait_longer_and_a_delivery_resets_the_patience() -> None:
         world.run(1000)
         if max(views(world)) > before:
             left.append(world.now_ms)
-    pauses = [b - a for a, b in zip(left, left[1:], strict=False)]
+    pauses = [b - a for a, b in itertools.pairwise(left)]
     assert max(pauses) <= 66_000
     assert pauses[:4] == sorted(pauses[:4])
     assert pauses[3] >= 4 * pauses[0]

@@ -5,8 +5,8 @@ import pytest
 from consensus.effects import Fetch
 from consensus.raft.core import Role
 from consensus.raft.engine import RaftEngine
-from consensus.raft.log import Base
-from consensus.raft.messages import AppendResponse, Heartbeat, Snapshot
+from consensus.raft.log import Base, Entry
+from consensus.raft.messages import Append, AppendResponse, Heartbeat, Snapshot
 from consensus.raft.records import SYNCED_PREFIX, RecordsDamaged, base_record
 from consensus.types import Applied, NodeId
 from tests.consensus.raft.bench import EPOCH, N1, N2, Bench, append_of, entries, vote_request
@@ -188,12 +188,29 @@ def test_a_lost_log_above_a_kept_ledger_heals_but_gives_no_vote_before() -> None
 
 def test_a_lost_tail_of_the_log_gives_no_vote_until_it_is_refilled() -> None:
     bench = Bench(log=[1, 1])
-    bench.step(Heartbeat(EPOCH, 1, N2, 5))
-    assert not bench.core.may_vote
+    bench.step(Heartbeat(EPOCH, 1, N2, 4))
     bench.tick(3_000)
-    bench.core.leader = None
-    (answer,) = bench.step(vote_request(2, NodeId("n3"), last_index=2, last_term=1))
-    assert not answer[1].granted or bench.core.acknowledged_floor == 0
+    asked = vote_request(2, NodeId("n3"), last_index=2, last_term=1)
+    (answer,) = bench.step(asked)
+    assert not answer[1].granted
+    assert bench.core.term == 2
+    bench.step(append_of([1, 1, 1, 1, 3], term=3, start=3, commit=4))
+    bench.tick(3_000)
+    (answer,) = bench.step(vote_request(4, NodeId("n3"), last_index=5, last_term=3))
+    assert answer[1].granted
+
+
+def test_committed_blocks_above_a_gap_wait_until_it_is_filled() -> None:
+    bench = Bench()
+    bench.node.disk.write([base_record(Base(9, 2, 5, CHAIN[4].digest))], sync=True)
+    bench.node.start(0)
+    above = (Entry(3, 10, None), Entry(3, 11, CHAIN[5]))
+    bench.step(Append(EPOCH, 3, N2, 9, 2, 11, above))
+    assert (bench.core.commit, bench.node.heights) == (11, 0)
+    for height in range(1, 6):
+        assert bench.engine.synced(CHAIN[height - 1], certificate(1, height + 1))
+    bench.said()
+    assert [d.position for d in bench.node.ledger] == [2, 3, 4, 5, 6, 11]
 
 
 def test_a_ledger_of_another_chain_is_noticed_at_start() -> None:

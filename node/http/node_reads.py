@@ -1,0 +1,187 @@
+"""What the network and this node are: members, policy, status, problems, the description.
+
+The policy is public, like tree heads: it holds public keys and a number, and without it nobody
+outside could verify a receipt.  Members, with names and roles, and the node's inner state are
+for callers with ``member:read``.
+"""
+
+import html
+from typing import Final
+
+from aiohttp import web
+
+from node import errors
+from node.http import answers, types
+from node.http.answers import JSON, Answer, Api, Route
+from node.ledger.state import Overlay, institution
+
+HTML: Final = "text/html"
+
+
+class NodeRoutes:
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._service = api.service
+
+    def routes(self) -> list[Route]:
+        return [
+            Route(
+                method="GET",
+                path="/v1/members",
+                handler=self.members,
+                scope="member:read",
+                summary="The institutions, their roles and public keys, the quorum.",
+                answers=(Answer(status=200, say="Them.", forms={JSON: types.Members}),),
+            ),
+            Route(
+                method="GET",
+                path="/v1/policy",
+                handler=self.policy,
+                scope=None,
+                summary="What a verifier needs: whose cosignatures count, and how many.",
+                answers=(
+                    Answer(status=200, say="chartseal/policy/v1 document.", forms={JSON: None}),
+                ),
+            ),
+            Route(
+                method="GET",
+                path="/v1/status",
+                handler=self.status,
+                scope="member:read",
+                summary="This node: height, engine, pool, peers.",
+                answers=(Answer(status=200, say="It.", forms={JSON: types.NodeStatus}),),
+            ),
+            Route(
+                method="GET",
+                path="/v1/problems",
+                handler=self.problems,
+                scope=None,
+                summary="Every code that an error or an outcome may carry.",
+                answers=(
+                    Answer(
+                        status=200,
+                        say="The table.",
+                        forms={JSON: types.ProblemTable, HTML: None},
+                    ),
+                ),
+                problems=("not-acceptable",),
+            ),
+            Route(
+                method="GET",
+                path="/v1/problems/{code}",
+                handler=self.problem,
+                scope=None,
+                summary="One code: what it means and what to do next.",
+                answers=(
+                    Answer(status=200, say="It.", forms={JSON: types.ProblemEntry, HTML: None}),
+                ),
+                problems=("not-found", "not-acceptable"),
+            ),
+        ]
+
+    async def members(self, request: web.Request) -> web.Response:
+        answers.query(request)
+        return answers.answer(await answers.off_loop(self._members))
+
+    def _members(self) -> types.Members:
+        genesis = self._service.genesis
+        view = Overlay(self._service.book.read)
+        shown = []
+        for founder in genesis.institutions:
+            item = institution(view, founder.id)
+            assert item is not None, "institutions never leave the state"
+            shown.append(
+                types.Member(
+                    id=item.id,
+                    name=item.name,
+                    roles=list(item.roles),
+                    validator=item.validator,
+                    identity_key=item.identity_key.hex(),
+                    consensus_key=item.consensus_key.hex(),
+                    cosigner_key=item.cosigner_key.hex(),
+                    encryption_key=item.encryption_key.hex(),
+                )
+            )
+        quorum = self._service.publisher.policy.quorum
+        return types.Members(genesis.name, genesis.network.hex(), genesis.engine, quorum, shown)
+
+    async def policy(self, request: web.Request) -> web.Response:
+        answers.query(request)
+        text = self._service.publisher.policy.to_text()
+        return web.Response(body=text.encode(), content_type=JSON)
+
+    async def status(self, request: web.Request) -> web.Response:
+        answers.query(request)
+        service = self._service
+        genesis, tip, engine = service.genesis, service.book.tip, service.engine_status()
+        return answers.answer(
+            types.NodeStatus(
+                node=service.node_id,
+                org=service.node_id,
+                network=genesis.name,
+                network_digest=genesis.network.hex(),
+                height=tip.height,
+                log_size=tip.log_size,
+                log_root=tip.log_root.hex(),
+                state_root=tip.state_root.hex(),
+                time_ms=tip.time_ms,
+                engine=types.EngineStatus(
+                    name=engine.engine,
+                    role=engine.role,
+                    round=engine.round,
+                    leader=engine.leader,
+                    committed=engine.committed,
+                    delivered=engine.delivered,
+                    quorum=engine.quorum,
+                    members=engine.members,
+                    heard=list(engine.heard),
+                ),
+                mempool=types.MempoolStatus(len(service.mempool), service.mempool.bytes),
+                peers=sorted(service.peers_connected()),
+                stopping=service.stopping,
+            )
+        )
+
+    # --- problems ----------------------------------------------------------------------------
+
+    async def problems(self, request: web.Request) -> web.Response:
+        answers.query(request)
+        entries = [_entry(item) for item in errors.all_codes()]
+        if answers.accepted(request, JSON, HTML) == JSON:
+            return answers.answer(types.ProblemTable(entries))
+        rows = "".join(
+            f'<li><a href="/v1/problems/{item.code}"><code>{item.code}</code></a>: '
+            f"{html.escape(item.title)}</li>"
+            for item in entries
+        )
+        return _page("Problems", f"<ul>{rows}</ul>")
+
+    async def problem(self, request: web.Request) -> web.Response:
+        answers.query(request)
+        found = errors.lookup(request.match_info["code"])
+        if found is None:
+            answers.refuse("not-found", "no such code")
+        entry = _entry(found)
+        if answers.accepted(request, JSON, HTML) == JSON:
+            return answers.answer(entry)
+        again = "may succeed unchanged" if entry.retryable else "cannot succeed unchanged"
+        text = (
+            f"<p>{html.escape(entry.title)}.</p><p>HTTP status {entry.status}; "
+            f"the same request {again}.</p><p>What to do: {html.escape(entry.hint)}.</p>"
+        )
+        return _page(entry.code, text)
+
+
+def _entry(code: errors.Code) -> types.ProblemEntry:
+    return types.ProblemEntry(code.code, code.title, code.status, code.retryable, code.hint)
+
+
+def _page(title: str, body: str) -> web.Response:
+    document = (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
+        f"<h1>{title}</h1>{body}</html>"
+    )
+    headers = {"Content-Security-Policy": "default-src 'none'"}
+    return web.Response(
+        body=document.encode(), content_type=HTML, charset="utf-8", headers=headers
+    )
