@@ -118,6 +118,8 @@ class BlockSync:
             proposal = await self._checked(height, item)
             if proposal is None:
                 return False
+            if not self._bodies.pin(proposal.digest, peer):
+                return True  # enough of this peer's blocks wait: ask for the rest later
             self.fetched += 1
             self._give(proposal, item.certificate)
         return True

@@ -2,10 +2,10 @@
 
 Owns: the few bodies between proposal and commit, each with its parsed transactions, so that
 nothing is decoded or verified twice.  Refuses: bodies that do not give the proposal's digest
-or break a limit.  Bounded: ``recent_max`` bodies; older ones are read from disk again.
+or break a limit.  Bounded: ``RECENT_MAX`` bodies besides the pinned ones of each peer.
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -17,6 +17,7 @@ from node.ledger.genesis import Parameters
 from node.ledger.transaction import Transaction
 
 RECENT_MAX: Final = 32
+PIN_BYTES_MAX: Final = 96 << 20  # per peer: a full message of the largest blocks fits
 
 
 class BodyRefused(Exception):
@@ -81,21 +82,34 @@ def check_time(
         raise BodyRefused(f"height {header.height}: time is ahead of this node's clock")
 
 
+@dataclass(frozen=True, slots=True)
+class _Pin:
+    peer: str
+    height: int
+    size: int
+
+
 class Bodies:
-    """Recent bodies by digest, in front of the store."""
+    """Bodies by digest, in front of the store.  Belongs to the event loop's thread.
+
+    A body is *pinned* from the moment a message that needs it is about to be stepped until it
+    is on disk or its height has passed; only the others make room for newer ones.  Pins are
+    bounded per peer, so no member can take another's share.
+    """
 
     def __init__(self, load: Callable[[bytes], Body | None]) -> None:
         self._load = load
         self._recent: OrderedDict[bytes, Body] = OrderedDict()
+        self._pinned: dict[bytes, Body] = {}
+        self._pins: dict[bytes, _Pin] = {}
+        self._pin_bytes: Counter[str] = Counter()
 
     def get(self, digest: bytes) -> Body | None:
-        body = self._recent.get(digest)
-        if body is not None:
-            self._recent.move_to_end(digest)
-            return body
-        body = self._load(digest)
-        if body is not None:
-            self.put(digest, body)
+        body = self._pinned.get(digest) or self._recent.get(digest)
+        if body is None:
+            body = self._load(digest)
+            if body is not None:
+                self.put(digest, body)
         return body
 
     def put(self, digest: bytes, body: Body) -> None:
@@ -103,3 +117,27 @@ class Bodies:
         self._recent.move_to_end(digest)
         while len(self._recent) > RECENT_MAX:
             self._recent.popitem(last=False)
+
+    def pin(self, digest: bytes, peer: str) -> bool:
+        """Keep the body for ``peer``'s message; False when it is gone or the share is used."""
+        if digest in self._pins:
+            return True
+        body = self.get(digest)
+        if body is None or self._pin_bytes[peer] + len(body.raw) > PIN_BYTES_MAX:
+            return False
+        self._pins[digest] = _Pin(peer, body.header.height, len(body.raw))
+        self._pin_bytes[peer] += len(body.raw)
+        self._pinned[digest] = body
+        return True
+
+    def unpin(self, digest: bytes) -> None:
+        """The body is on disk, or nobody needs it."""
+        pin = self._pins.pop(digest, None)
+        if pin is not None:
+            self._pin_bytes[pin.peer] -= pin.size
+            self.put(digest, self._pinned.pop(digest))
+
+    def passed(self, height: int) -> None:
+        """Unpin everything at or below an applied height."""
+        for digest in [digest for digest, pin in self._pins.items() if pin.height <= height]:
+            self.unpin(digest)

@@ -119,6 +119,8 @@ CODES: Final = (
          "anchor a new record; a retraction is final"),
     Code("record-erased", "the record was erased", 410, Exit.CONFLICT, _ONCE,
          "nothing can bring it back; ask the custodian"),
+    Code("body-refused", "a proposed block breaks a rule", 409, Exit.CONFLICT, _ONCE,
+         "nothing to do: the members agree on another block; the log tells the rule"),
     Code("block-malformed", "the bytes are not a block", 400, Exit.CONFLICT, _ONCE,
          "read it again from another member"),
     Code("genesis-invalid", "the founding document is malformed or contradicts itself", 400,

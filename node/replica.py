@@ -140,8 +140,7 @@ class Replica:
         dialect = self.driver.dialect
         proposals = dialect.proposals(message)
         fresh = dialect.is_fresh(message) and peer != self._self_id
-        ready = all(self._bodies.get(item.digest) is not None for item in proposals)
-        if ready and not fresh:
+        if not fresh and all(self._bodies.pin(item.digest, peer) for item in proposals):
             self._put(lambda: self.driver.engine.step(peer, message))
             return
         if self._held[peer] >= HELD_PER_PEER_MAX:
@@ -157,6 +156,9 @@ class Replica:
             for proposal in proposals:
                 if not await self._supply.ensure(proposal, peer):
                     self.counters.dropped["body-missing"] += 1
+                    return
+                if not self._bodies.pin(proposal.digest, peer):
+                    self.counters.dropped["body-budget"] += 1
                     return
                 if fresh and not await self._timely(proposal):
                     self.counters.dropped["untimely"] += 1
@@ -251,6 +253,8 @@ class Replica:
                     self._disk,
                     partial(self._store.save, turn.records, bodies=bodies, sync=turn.must_sync),
                 )
+                for item in turn.bodies:
+                    self._bodies.unpin(item.digest)
             released = self.driver.durable(turn)
             for envelope in released.send:
                 self._send(envelope)
@@ -295,6 +299,8 @@ class Replica:
         digest = blocks.body_digest(raw_header)
         raw = blocks.encode_body(header, [item.raw for item in taken])
         self._bodies.put(digest, Body(header, tuple(taken), raw))
+        if not self._bodies.pin(digest, self._self_id):
+            return  # our own proposals wait to be applied: no need for another
         proposal = Proposal(want.height, want.parent, digest, raw_header, b"".join(ids))
         self.driver.engine.propose(proposal)
         self.counters.proposals += 1
@@ -307,7 +313,9 @@ class Replica:
             decided = await self._decided.get()
             if decided.proposal.height <= self._book.tip.height:
                 continue
-            result = await loop.run_in_executor(self._apply, self._commit, decided)
+            body = self._body(decided.proposal.digest)
+            result = await loop.run_in_executor(self._apply, self._commit, decided, body)
+            self._bodies.passed(result.tip.height)
             self._mempool.remove(result.txids)
             self._expired(self._mempool.expire(result.tip.height + 1))
             height = result.tip.height
@@ -318,9 +326,8 @@ class Replica:
                 self._height_moved.notify_all()
             self._committed(result)
 
-    def _commit(self, decided: Decided) -> Committed:
+    def _commit(self, decided: Decided, body: Body) -> Committed:
         proposal = decided.proposal
-        body = self._body(proposal.digest)
         if not self._store.has_body(proposal.digest):
             # Fetched as final, never voted on here: the body is made durable before the
             # batch that points to it.

@@ -177,7 +177,7 @@ class Switchboard:
         match kind:
             case FrameType.BODY_REQUEST:
                 request = _decode(BodyRequest, body)
-                found = await asyncio.to_thread(self._supply.serve, request)
+                found = self._supply.serve(request)
                 self._peers.enqueue(peer, FrameType.BODY_RESPONSE, wire.encode(found))
             case FrameType.BODY_RESPONSE:
                 if not await self._supply.received(_decode(BodyResponse, body)):

@@ -1,4 +1,4 @@
-"""The manual and the code say the same: what exists is documented, what is documented exists."""
+"""Manual and code say the same: what exists is documented, what is documented exists."""
 
 import ast
 import re
@@ -74,16 +74,6 @@ def test_every_command_and_option_is_documented():
         for option in command.params:
             if isinstance(option, click.Option) and not option.hidden:
                 assert f"`{option.opts[-1]}`" in section, f"{title} {option.opts[-1]}"
-
-
-def test_every_option_says_what_it_does():
-    mute = [
-        " ".join((*path, option.opts[-1]))
-        for path, command in commands().items()
-        for option in command.params
-        if isinstance(option, click.Option) and not option.help and not option.hidden
-    ]
-    assert mute == []
 
 
 def test_every_setting_and_its_variable_are_documented():
@@ -191,7 +181,7 @@ def test_no_document_names_a_route_that_is_gone():
     ]
     gone = [
         (at, path)
-        for at, path in said(r"(?<![\w.])(/v1/[\w{}$./<>-]*[\w}>])")
+        for at, path in said(r"(?<![\w.])(/v1/[\w{}$./:-]*[\w}])")
         if not any(re.fullmatch(shape, path) for shape in shapes)
     ]
     assert [item for item in gone if not item[1].startswith("/v1/problems")] == []

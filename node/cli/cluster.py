@@ -48,7 +48,7 @@ _ROLES: Final = (
     ("author", "custodian"),
     ("author", "custodian", "laboratory"),
     ("author", "payer"),
-    ("regulator", "research"),
+    ("author", "regulator", "research"),
 )
 
 

@@ -181,7 +181,7 @@ def _status(session: Session, opened: Cluster, at: int) -> dict[str, Any]:
         "pid": pid,
         "ready": ready,
         "height": about.get("height"),
-        "peers": about.get("peers_connected"),
+        "peers": about.get("peers"),
         "endpoint": opened.endpoint(at),
         "ops_endpoint": opened.ops_endpoint(at),
     }

@@ -137,7 +137,7 @@ class Remote:
             body=json.dumps({"ops": ops}).encode(),
             headers={"Content-Type": "application/json", "Idempotency-Key": key},
         ).json()
-        return _status(answer)
+        return status_of(answer)
 
     def follow(self, tx_id: str, *, timeout_s: float) -> dict[str, Any]:
         """Return the final status of a transaction.
@@ -148,7 +148,7 @@ class Remote:
         while True:
             left = deadline - time.monotonic()
             wait = max(0, min(WAIT_S, round(left)))
-            status = _status(
+            status = status_of(
                 self.request(
                     "GET", f"/v1/transactions/{tx_id}", query={"wait": wait}, wait_s=wait
                 ).json()
@@ -192,7 +192,8 @@ def refused(status: Mapping[str, Any]) -> ChartsealError | None:
     return ChartsealError(code, detail)
 
 
-def _status(answer: Any) -> dict[str, Any]:
+def status_of(answer: Any) -> dict[str, Any]:
+    """Return the members of a transaction's status; raises ``ChartsealError``."""
     wanted = ("tx_id", "state", "code", "detail", "height", "leaf_index")
     if not isinstance(answer, dict) or not all(name in answer for name in wanted):
         raise ChartsealError("answer-malformed", "not a transaction's status")

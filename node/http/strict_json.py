@@ -83,10 +83,10 @@ def _inspect(tree: Any) -> None:
             "".join(texts).encode("utf-8")  # joining does not pair two lone halves
         except UnicodeEncodeError:
             raise ChartsealError("json-encoding", "a lone surrogate") from None
-        depth += 1
-        if depth > JSON_DEPTH_MAX + 1:
+        nested = any(type(node) is dict or type(node) is list for node in level)
+        if nested and depth == JSON_DEPTH_MAX:
             raise ChartsealError("json-depth", f"at most {JSON_DEPTH_MAX} levels")
-        level = below
+        level, depth = below, depth + 1
 
 
 def typed(kind: type[T], tree: Any) -> T:

@@ -326,3 +326,22 @@ def test_views_never_go_back_and_old_view_votes_are_refused() -> None:
     node.pump()
     assert node.engine.refused["proposal-outside"] >= 1
     assert node.engine.status().round == before
+
+
+def test_members_beyond_our_view_start_the_new_view_timer_too() -> None:
+    # m02 gave up view 1 before its word reached m03; it will never say it again.
+    change = left_view_zero(World(4))[0]
+    world = World(4)
+    node = world.nodes[world.ids[3]]
+    node.receive("m01", DIALECT.encode(signed(replace(change, signer="m01", signature=b""))))
+    node.pump()
+    assert node.engine.status().round == 1
+    assert node.engine._state.new_view_due_ms is None
+    beyond = replace(change, view=2, signer="m02", signature=b"")
+    node.receive("m02", DIALECT.encode(signed(beyond)))
+    due = node.engine._state.new_view_due_ms
+    assert due is not None
+    assert node.engine.status().round == 1
+    world.now_ms = due
+    node.engine.tick(due)
+    assert node.engine.status().round == 2

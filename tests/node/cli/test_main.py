@@ -1,6 +1,8 @@
 """The command line as people and scripts meet it: help, suggestions, errors, exit codes."""
 
+import importlib
 import json
+import pkgutil
 import re
 import subprocess
 import sys
@@ -10,6 +12,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+import node
 from node import errors
 from node.cli.main import COMMANDS, cli
 from node.cli.output import Boundary, Session, printable
@@ -220,8 +223,9 @@ def test_python_m_node_is_the_same_command_line():
 
 
 def test_every_code_that_the_source_raises_is_registered():
-    import node.http.codes  # noqa: F401 - registers the codes of the interface
-
+    for module in pkgutil.walk_packages(node.__path__, "node."):  # any of them may register
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
     pattern = re.compile(
         r'(?:ChartsealError|ConfigError|KeystoreError|problem)\(\s*"([a-z0-9-]+)"'
         r'|^\s+code(?:: [\w\[\]]+)? = "([a-z0-9-]+)"$',

@@ -1,0 +1,149 @@
+"""Proposals: every rule an honest member keeps is a refusal when broken."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from consensus.types import Proposal
+from node.bodies import (
+    RECENT_MAX,
+    Bodies,
+    Body,
+    BodyRefused,
+    check_proposal,
+    check_time,
+    split_txids,
+)
+from node.ledger import block as blocks
+from node.ledger.block import Header
+from node.ledger.genesis import Parameters
+from tests.support.ledger import Chain, digest, proposal_of
+
+MEMBERS = ("alder", "birch", "cedar", "dogwood")
+
+
+@pytest.fixture
+def chain(tmp_path: Path) -> Iterator[Chain]:
+    with Chain(tmp_path) as made:
+        yield made
+
+
+def check(chain: Chain, proposal: Proposal, **parameters: Any) -> Header:
+    return check_proposal(
+        proposal,
+        network=chain.network,
+        parameters=Parameters(**parameters),
+        members=MEMBERS,
+    )
+
+
+def test_a_good_proposal_gives_its_header(chain: Chain) -> None:
+    body = chain.body(chain.tx(), chain.tx())
+    assert check(chain, proposal_of(body)) == body.header
+
+
+def test_ids_are_split_every_32_bytes() -> None:
+    assert split_txids(b"") == []
+    assert split_txids(bytes(32) + bytes([1] * 32)) == [bytes(32), bytes([1] * 32)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"height": 2}, "height differs"),
+        ({"parent": digest("other")}, "parent differs"),
+        ({"digest": digest("other")}, "digest is not the header's"),
+        ({"txids": b""}, "ids do not give"),
+        ({"txids": digest("other")}, "ids do not give"),
+        ({"header": b"\xc0"}, "header"),
+    ],
+)
+def test_a_proposal_that_differs_from_its_header_is_refused(
+    chain: Chain, fields: dict[str, Any], why: str
+) -> None:
+    proposal = proposal_of(chain.body(chain.tx()))
+    with pytest.raises(BodyRefused, match=why):
+        check(chain, replace(proposal, **fields))
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"network": digest("other")}, "another network"),
+        ({"proposer": "payer"}, "not a member"),
+        ({"proposer": "nobody"}, "not a member"),
+    ],
+)
+def test_a_header_that_breaks_a_rule_is_refused(
+    chain: Chain, fields: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(BodyRefused, match=why):
+        check(chain, proposal_of(chain.body(chain.tx(), **fields)))
+
+
+def test_an_empty_block_is_refused(chain: Chain) -> None:
+    with pytest.raises(BodyRefused, match="empty"):
+        check(chain, proposal_of(chain.body()))
+
+
+def test_a_transaction_stands_once(chain: Chain) -> None:
+    tx = chain.tx()
+    with pytest.raises(BodyRefused, match="twice"):
+        check(chain, proposal_of(chain.body(tx, tx)))
+
+
+def test_a_block_has_a_limit_of_transactions(chain: Chain) -> None:
+    proposal = proposal_of(chain.body(chain.tx(), chain.tx()))
+    check(chain, proposal, block_transactions_max=2)
+    with pytest.raises(BodyRefused, match="too many"):
+        check(chain, proposal, block_transactions_max=1)
+
+
+@pytest.mark.parametrize(
+    ("time_ms", "why"),
+    [(1000, "does not advance"), (999, "does not advance"), (7001, "ahead of this node")],
+)
+def test_the_time_rule(chain: Chain, time_ms: int, why: str) -> None:
+    header = chain.body(chain.tx(), time_ms=time_ms).header
+    parameters = Parameters(clock_drift_ms_max=5000)
+    with pytest.raises(BodyRefused, match=why):
+        check_time(header, parent_time_ms=1000, now_ms=2000, parameters=parameters)
+
+
+@pytest.mark.parametrize("time_ms", [1001, 7000])
+def test_the_edges_of_the_time_rule(chain: Chain, time_ms: int) -> None:
+    header = chain.body(chain.tx(), time_ms=time_ms).header
+    parameters = Parameters(clock_drift_ms_max=5000)
+    check_time(header, parent_time_ms=1000, now_ms=2000, parameters=parameters)
+
+
+def test_recent_bodies_stay_others_come_from_the_store(chain: Chain) -> None:
+    body = chain.body(chain.tx())
+    on_disk: dict[bytes, Body] = {digest("old"): body}
+    asked: list[bytes] = []
+
+    def load(name: bytes) -> Body | None:
+        asked.append(name)
+        return on_disk.get(name)
+
+    held = Bodies(load)
+    assert held.get(digest("none")) is None
+    assert held.get(digest("old")) is held.get(digest("old")) is body
+    assert asked == [digest("none"), digest("old")]
+    for number in range(RECENT_MAX - 1):
+        held.put(digest(str(number)), body)
+    held.get(digest("old"))  # used last, so it outlives the first of the others
+    held.put(digest("one more"), body)
+    assert len(held._recent) == RECENT_MAX
+    assert held.get(digest("0")) is None
+    assert asked[-1] == digest("0")
+    held.get(digest("old"))
+    assert asked[-1] == digest("0")
+
+
+def test_the_digest_is_the_headers(chain: Chain) -> None:
+    body = chain.body(chain.tx())
+    assert proposal_of(body).digest == blocks.body_digest(body.header.encode())
