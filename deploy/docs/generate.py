@@ -10,10 +10,12 @@ nobody makes, and log events without a meaning.
 """
 
 import argparse
+import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -247,6 +249,40 @@ def parameters() -> str:
     return _table(("parameter", "default"), rows)
 
 
+def golden() -> str:
+    """Cut the golden receipt's transaction and seal into their parts."""
+    vectors = ROOT / "tests" / "vectors"
+    receipt = json.loads((vectors / "receipt.json").read_text(encoding="utf-8"))
+    raw, seal = bytes.fromhex(receipt["transaction"]), bytes.fromhex(receipt["seal"])
+    length, signers = int.from_bytes(raw[2:4], "big"), raw[1]
+    keys_at = 4 + length
+    signatures_at = keys_at + 32 * signers
+    canon = json.loads((vectors / "canon.json").read_text(encoding="utf-8"))
+    opened, tag = canon["commitments"][-1], canon["tags"][0]
+    step = json.loads((vectors / "smt.json").read_text(encoding="utf-8"))["steps"][0]
+    rows = [
+        ("transaction: version, signers, payload length", raw[:4].hex()),
+        ("payload", raw[4:keys_at].hex()),
+        ("keys", raw[keys_at:signatures_at].hex()),
+        ("signatures", raw[signatures_at:].hex()),
+        ("transaction id", sha256(b"\0" + raw).hexdigest()),
+        ("seal: tag", seal[:18].hex()),
+        ("seal: fields", seal[18:].hex()),
+        ("seal digest, the next block's parent seal", sha256(seal).hexdigest()),
+        (f"opening of `{opened['raw']}` as text/plain", opened["opening"]),
+        ("its commitment", opened["commitment"]),
+        (f"subject tag {tag['i']} of the secret {tag['secret']}", tag["tag"]),
+        ("state root with one key, 61, whose value is 31", step["root"]),
+    ]
+    assert step["changes"] == [["61", "31"]], "the first step sets one key"
+    return "".join(f"**{what}**\n\n{_wrapped(text)}\n" for what, text in rows)
+
+
+def _wrapped(text: str) -> str:
+    lines = [text[at : at + 64] for at in range(0, len(text), 64)]
+    return "\n".join(["```", *lines, "```"]) + "\n"
+
+
 TABLES: Final[dict[str, Callable[[], str]]] = {
     "settings": settings,
     "cli": cli,
@@ -263,6 +299,7 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "media-types": media_types,
     "reasons": reasons,
     "parameters": parameters,
+    "golden": golden,
 }
 
 

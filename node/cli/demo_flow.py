@@ -150,7 +150,7 @@ class Flow:
         try:
             view = self._cluster.client(node, timeout_s=5).get(f"/v1/records/{name}")
         except ChartsealError as error:
-            if error.code == "not-found":
+            if error.code in ("not-found", "record-unknown"):
                 return False
             raise
         first = view["occurrences"][0]

@@ -17,6 +17,7 @@ BATCH_MAX: Final = 256  # transactions handed to the service in one call
 TAGS_MAX: Final = 100
 STATE_KEY_BYTES_MAX: Final = 256
 IDEMPOTENCY_KEYS_MAX: Final = 10_000
+IDEMPOTENCY_BYTES_MAX: Final = 32 << 20  # of the transactions they stand for
 CALLERS_MAX: Final = 10_000  # token buckets kept
 JSON_DEPTH_MAX: Final = 32
 EXPIRES_IN_MAX: Final = 100_000  # blocks

@@ -36,7 +36,7 @@ class _Protocol(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002  # aiohttp's text may quote the request
     ) -> web.StreamResponse:
-        request_id = secrets.token_hex(8)
+        request_id = request.get(answers.REQUEST_ID) or secrets.token_hex(8)
         if status >= 500:
             error = ChartsealError("internal", f"unforeseen {type(exc).__name__}")
             logger.error("request %s failed", request_id, exc_info=exc)

@@ -18,7 +18,12 @@ from aiohttp import web
 from node.errors import ChartsealError, lookup
 from node.http import answers, strict_json, txjson, types
 from node.http.answers import JSON, OCTETS, TEXT, Answer, Api, Parameter, Route
-from node.http.limits import EXPIRES_IN_MAX, IDEMPOTENCY_KEYS_MAX, WAIT_S_MAX
+from node.http.limits import (
+    EXPIRES_IN_MAX,
+    IDEMPOTENCY_BYTES_MAX,
+    IDEMPOTENCY_KEYS_MAX,
+    WAIT_S_MAX,
+)
 from node.ledger import receipt as receipts
 from node.ledger import transaction
 from node.ledger.receipt import Receipt
@@ -79,6 +84,7 @@ class TransactionRoutes:
         self._service = api.service
         # (caller, key) -> fingerprint of the request, the bytes it became
         self._keys: OrderedDict[tuple[str, str], tuple[bytes, bytes]] = OrderedDict()
+        self._keys_bytes = 0
 
     def routes(self) -> list[Route]:
         return [
@@ -188,13 +194,20 @@ class TransactionRoutes:
         if known is None:
             # Remembered before anything awaits: a second request cannot slip in between.
             raw = self._service.sign(ops, expires_in=given.expires_in)
-            self._keys[place] = (fingerprint, raw)
-            while len(self._keys) > IDEMPOTENCY_KEYS_MAX:
-                self._keys.popitem(last=False)
+            self._remember(place, fingerprint, raw)
             return await self._submit(request, raw)
         if known[0] != fingerprint:
             answers.refuse("idempotency-key-reused")
         return await self._submit(request, known[1])
+
+    def _remember(self, place: tuple[str, str], fingerprint: bytes, raw: bytes) -> None:
+        self._keys[place] = (fingerprint, raw)
+        self._keys_bytes += len(raw)
+        full = len(self._keys) > IDEMPOTENCY_KEYS_MAX
+        while full or self._keys_bytes > IDEMPOTENCY_BYTES_MAX:
+            _place, (_fingerprint, forgotten) = self._keys.popitem(last=False)
+            self._keys_bytes -= len(forgotten)
+            full = len(self._keys) > IDEMPOTENCY_KEYS_MAX
 
     async def _submit(self, request: web.Request, raw: bytes) -> web.Response:
         if self._service.stopping:

@@ -6,6 +6,7 @@ how many seeds each of them survives.
 
 import dataclasses
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -60,7 +61,8 @@ def hunt(mutant: Mutant, *, first: int | None = None) -> Found | None:
             try:
                 play(seed, mutant.engine)
             except Exception as error:
-                return Found(seed, f"{type(error).__name__}: {error}"[:70])
+                where = traceback.extract_tb(error.__traceback__)[-1].name
+                return Found(seed, f"{type(error).__name__} in {where}: {error}"[:80])
     return None
 
 
@@ -100,15 +102,18 @@ def commit_entries_of_older_terms() -> list[Planting]:
 
 
 def vote_not_written() -> list[Planting]:
-    """Term and vote stay in memory; the guard's own record is forgotten with them."""
+    """The vote stays in memory; the guard, which would notice, is switched off."""
+    from consensus import wire
     from consensus.guard import SignGuard
     from consensus.raft import records
+    from consensus.types import Put
 
     honest = records.Journal.take
 
     def take(journal: Any, log: Any, hard: Any, commit: int) -> Any:
         written, bodies, must_sync = honest(journal, log, hard, commit)
-        kept = [r for r in written if getattr(r, "key", b"") != records.HARD_KEY]
+        blank = Put(records.HARD_KEY, wire.encode(records.HardState(hard.term, None)))
+        kept = [blank if getattr(r, "key", b"") == blank.key else r for r in written]
         return tuple(kept), bodies, must_sync
 
     return [(records.Journal, "take", take), (SignGuard, "admit", lambda *_: ())]
@@ -303,7 +308,7 @@ def commit_without_prepares() -> list[Planting]:
 
 MUTANTS = (
     Mutant("promise before the sync", "raft", 20, promise_before_the_sync),
-    Mutant("vote not written", "raft", 20, vote_not_written),
+    Mutant("vote not written", "raft", 400, vote_not_written, first=124),
     Mutant("vote for any log", "raft", 100, vote_for_any_log, first=15),
     Mutant("truncate on a shorter append", "raft", 200, truncate_on_a_shorter_append, first=45),
     Mutant("textbook quorum 2f + 1", "pbft", 100, textbook_quorum),

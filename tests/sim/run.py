@@ -47,7 +47,8 @@ def attempt(job: tuple[str, int]) -> Outcome | Failure:
             if again != outcome:
                 return Failure(seed, engine, "determinism: two runs of one seed differ", "")
     except Exception as error:
-        what = f"{type(error).__name__}: {error}"
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        what = f"{type(error).__name__} in {at.name}: {error}"
         return Failure(seed, engine, what, traceback.format_exc(limit=-6))
     finally:
         if seed % CHUNK_SEEDS == 0:

@@ -105,7 +105,9 @@ class ServedLedger:
 
     def json(self, *arguments: object, exit_code: int = 0, **more: Any) -> Any:
         """Return the JSON that a command prints on stdout."""
-        return json.loads(self.run("-o", "json", *arguments, exit_code=exit_code, **more).stdout)
+        return json.loads(
+            self.run("-o", "json", *arguments, exit_code=exit_code, **more).stdout
+        )
 
 
 def run(*arguments: object, exit_code: int = 0, **more: Any) -> Result:

@@ -10,7 +10,7 @@ from consensus.pbft.dialect import DIALECT
 from consensus.pbft.messages import Commit, NewView, Prepare, PrePrepare, Suspect, ViewChange
 from consensus.pbft.view_change import patience_ms
 from consensus.types import NodeId
-from tests.consensus.pbft.harness import World, block, signed
+from tests.consensus.pbft.harness import Node, World, block, signed
 
 
 def views(world: World) -> set[int]:
@@ -328,6 +328,14 @@ def test_views_never_go_back_and_old_view_votes_are_refused() -> None:
     assert node.engine.status().round == before
 
 
+def timer(node: Node) -> int | None:
+    return node.engine._state.new_view_due_ms
+
+
+def views_of(node: Node) -> int:
+    return node.engine.status().round
+
+
 def test_members_beyond_our_view_start_the_new_view_timer_too() -> None:
     # m02 gave up view 1 before its word reached m03; it will never say it again.
     change = left_view_zero(World(4))[0]
@@ -335,13 +343,13 @@ def test_members_beyond_our_view_start_the_new_view_timer_too() -> None:
     node = world.nodes[world.ids[3]]
     node.receive("m01", DIALECT.encode(signed(replace(change, signer="m01", signature=b""))))
     node.pump()
-    assert node.engine.status().round == 1
-    assert node.engine._state.new_view_due_ms is None
+    assert views_of(node) == 1
+    assert timer(node) is None
     beyond = replace(change, view=2, signer="m02", signature=b"")
     node.receive("m02", DIALECT.encode(signed(beyond)))
-    due = node.engine._state.new_view_due_ms
+    due = timer(node)
     assert due is not None
-    assert node.engine.status().round == 1
+    assert views_of(node) == 1
     world.now_ms = due
     node.engine.tick(due)
-    assert node.engine.status().round == 2
+    assert views_of(node) == 2

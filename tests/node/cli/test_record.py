@@ -133,7 +133,10 @@ def test_lines_from_stdin_need_a_place_for_their_openings(node, tmp_path) -> Non
 
 def test_a_bundle_is_split_into_its_exact_entries(node, tmp_path) -> None:
     bundle = tmp_path / "bundle.json"
-    pieces = ['{"resourceType": "Patient",  "id":"a"}', '{"resourceType":"Observation","v":1.50}']
+    pieces = [
+        '{"resourceType": "Patient",  "id":"a"}',
+        '{"resourceType":"Observation","v":1.50}',
+    ]
     bundle.write_text(
         '{"resourceType":"Bundle","entry":[{"fullUrl":"x","resource":'
         + pieces[0] + '}, {"request":{}}, {"resource": ' + pieces[1] + "}]}"
@@ -142,16 +145,17 @@ def test_a_bundle_is_split_into_its_exact_entries(node, tmp_path) -> None:
     assert [row["name"] for row in rows] == ["bundle.json#entry[0]", "bundle.json#entry[2]"]
     copy = tmp_path / "copy.json"
     copy.write_text(pieces[1])
-    assert node.json("record", "verify", copy, "--opening", rows[1]["opening"])["verdict"] == "exact"
+    assert (
+        node.json("record", "verify", copy, "--opening", rows[1]["opening"])["verdict"]
+        == "exact"
+    )
 
 
 def test_subject_tags_come_from_the_secret_and_are_never_used_twice(node, tmp_path) -> None:
     secret = tmp_path / "patient.secret"
     secret.write_text("ab" * 32 + "\n")
     secret.chmod(0o600)
-    rows = node.json(
-        "record", "anchor", _folder(tmp_path, 3), "--subject-secret-file", secret
-    )
+    rows = node.json("record", "anchor", _folder(tmp_path, 3), "--subject-secret-file", secret)
     single = tmp_path / "one.json"
     single.write_text("{}")
     rows += [node.json("record", "anchor", single, "--subject-secret-file", secret)]
@@ -204,9 +208,9 @@ def test_openings_are_durable_before_anything_is_posted(node, record, monkeypatc
     node.run("record", "anchor", record, exit_code=99)
     monkeypatch.undo()
     (kept,) = records.read_openings(record.with_name(record.name + ".opening.json"))
-    assert "record-unknown" in node.run(
-        "record", "get", kept.commitment.hex(), exit_code=3
-    ).stderr
+    assert (
+        "record-unknown" in node.run("record", "get", kept.commitment.hex(), exit_code=3).stderr
+    )
     row = node.json("record", "anchor", record, "--resume")
     assert (row["code"], row["commitment"]) == ("applied", kept.commitment.hex())
 
@@ -236,7 +240,9 @@ def test_a_node_that_is_gone_is_exit_6_and_nothing_is_lost(node, tmp_path) -> No
     folder = _folder(tmp_path, 4)
     gone = ["--endpoint", "http://127.0.0.1:1", "-o", "json"]
     result = run(*gone, "record", "anchor", folder, "--batch-size", 2, exit_code=6)
-    assert [row["state"] for row in json.loads(result.stdout)] == ["failed"] * 2 + ["not-sent"] * 2
+    assert [row["state"] for row in json.loads(result.stdout)] == ["failed"] * 2 + [
+        "not-sent"
+    ] * 2
     rows = node.json("record", "anchor", folder, "--resume")
     assert {row["state"] for row in rows} == {"committed"}
 
@@ -275,9 +281,13 @@ def test_curl_prints_the_request_with_the_token_masked_and_sends_nothing(node, r
 # --- verify ---------------------------------------------------------------------------------
 
 
-def _verify(node: ServedLedger, file: Path, opening: Path, exit_code: int = 0, **more: str) -> Any:
+def _verify(
+    node: ServedLedger, file: Path, opening: Path, exit_code: int = 0, **more: str
+) -> Any:
     extra = [word for name, value in more.items() for word in (f"--{name}", value)]
-    return node.json("record", "verify", file, "--opening", opening, *extra, exit_code=exit_code)
+    return node.json(
+        "record", "verify", file, "--opening", opening, *extra, exit_code=exit_code
+    )
 
 
 def test_verdicts_of_the_node(node, record, tmp_path) -> None:

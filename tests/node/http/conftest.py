@@ -1,5 +1,6 @@
 """A real server on an ephemeral port over a real ledger, and a client with tokens."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -77,7 +78,7 @@ def settings(tokens_path: Path, **flags: str) -> config.Config:
 
 @asynccontextmanager
 async def serving(application: web.Application, **site: Any) -> AsyncIterator[int]:
-    runner = http.Runner(application, shutdown_timeout=1)
+    runner = http.Runner(application, shutdown_timeout=0.1)
     await runner.setup()
     try:
         listener = web.TCPSite(runner, "127.0.0.1", 0, **site)
@@ -100,3 +101,10 @@ async def client_of(
 async def client(ledger: Ledger, tokens_path: Path, token: str) -> AsyncIterator[Client]:
     async with client_of(ledger, tokens_path, token) as made:
         yield made
+
+
+async def arrival(ledger: Ledger) -> None:
+    """Return when the pool holds a transaction."""
+    async with asyncio.timeout(10):
+        while not len(ledger.mempool):  # noqa: ASYNC110  # the pool has no event to wait for
+            await asyncio.sleep(0)

@@ -1,6 +1,8 @@
 """Bulk: one answer for each item, in order, whatever the others are."""
 
 import asyncio
+import base64
+import io
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -33,8 +35,6 @@ async def test_bad_lines_stand_between_good_ones(client: Client, ledger: Ledger)
     good = [structured(ledger) for _ in range(3)]
     committed = ledger.sign()
     ledger.commit(committed)
-    import base64
-
     lines = [
         json.dumps(good[0]).encode(),
         b"{not json",
@@ -46,7 +46,7 @@ async def test_bad_lines_stand_between_good_ones(client: Client, ledger: Ledger)
         json.dumps({"transaction": base64.b64encode(committed).decode()}).encode(),
         json.dumps(good[2]).encode(),
     ]
-    got = await results(client, b"\n".join(lines), LINES)
+    got = await results(client, io.BytesIO(b"\n".join(lines)), LINES)
     assert [item["line"] for item in got] == list(range(1, 10))
     assert [item.get("code", item["status"]) for item in got] == [
         "accepted",

@@ -1,4 +1,4 @@
-"""Events: what a client has read, however often it was cut off, is the ledger and nothing else."""
+"""Events: what a client has read, however often it was cut off, is the whole ledger."""
 
 import asyncio
 import json

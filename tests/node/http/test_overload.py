@@ -4,12 +4,11 @@ import asyncio
 import json
 from pathlib import Path
 
-import aiohttp
 import pytest
 
 from node.http import limits as bounds
 from node.http.limits import HttpLimits
-from tests.node.http.conftest import Client, client_of
+from tests.node.http.conftest import Client, arrival, client_of
 from tests.support.ledger_fixture import Ledger
 
 
@@ -47,8 +46,7 @@ async def test_too_many_requests_at_once_are_shed(
 ) -> None:
     async with client_of(ledger, tokens_path, token, HttpLimits(in_flight_max=1)) as client:
         waiting = asyncio.create_task(client.submit(ledger.sign(), wait=20))
-        while not len(ledger.mempool):
-            await asyncio.sleep(0)
+        await arrival(ledger)
         body = await client.json("/v1/status", status=503)
         assert (body["code"], body["retry_after"]) == ("overloaded", 1)
         ledger.commit()
@@ -109,7 +107,7 @@ async def raw_exchange(client: Client, data: bytes) -> tuple[bytes, dict[str, ob
 )
 async def test_malformed_http_is_a_problem_without_an_echo(client: Client, data: bytes) -> None:
     head, body = await raw_exchange(client, data)
-    assert head.startswith(b"HTTP/1.1 400 ")
+    assert head.partition(b"\r\n")[0].endswith(b" 400 Bad Request")
     assert b"application/problem+json" in head
     assert (body["code"], body["node"]) == ("bad-request", "alder")
     assert b"aaaa" not in json.dumps(body).encode()
@@ -126,7 +124,7 @@ async def test_headers_that_trickle_in_end_the_connection(
 
 
 async def test_an_unforeseen_fault_tells_its_type_only(
-    client: Client, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, caplog: object
+    client: Client, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken() -> object:
         raise ZeroDivisionError("content that nobody may see")
@@ -153,4 +151,3 @@ async def test_request_ids_of_clients_are_kept_when_they_are_harmless(client: Cl
     for given, kept in (("trace-1", True), ("a b", False), ("x" * 65, False)):
         async with client.get("/livez", headers={"X-Request-Id": given}) as answer:
             assert (answer.headers["X-Request-Id"] == given) == kept
-    assert isinstance(client.session, aiohttp.ClientSession)

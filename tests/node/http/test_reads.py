@@ -1,5 +1,6 @@
 """Reading: blocks, records, proofs, members, policy, status, problems."""
 
+import itertools
 import re
 from typing import Any
 
@@ -28,7 +29,7 @@ async def test_pages_of_blocks_join_to_the_whole_ledger(client: Client, ledger: 
         seen += page["blocks"]
         path = None if link is None else re.findall(r"<(.*)>; rel=\"next\"", link)[0]
     assert [block["height"] for block in seen] == list(range(1, 8))
-    for before, after in zip(seen, seen[1:], strict=False):
+    for before, after in itertools.pairwise(seen):
         assert after["parent"] == before["digest"]
     assert (await client.json("/v1/blocks?from=8"))["blocks"] == []
 

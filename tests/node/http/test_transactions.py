@@ -8,7 +8,7 @@ from node.ledger import merkle, transaction
 from node.ledger.families.record import Batch
 from node.ledger.receipt import from_json, from_text, verify_receipt
 from node.ledger.transaction import Op
-from tests.node.http.conftest import Client
+from tests.node.http.conftest import Client, arrival
 from tests.support.ledger_fixture import Ledger, key
 
 JSON = {"Accept": "application/json"}
@@ -42,8 +42,7 @@ async def test_prefer_wait_answers_201_as_soon_as_it_is_committed(
     client: Client, ledger: Ledger
 ) -> None:
     asking = asyncio.create_task(client.submit(ledger.sign(), wait=20))
-    while not len(ledger.mempool):
-        await asyncio.sleep(0)
+    await arrival(ledger)
     ledger.commit()
     status, headers, body = await asking
     assert (status, body["state"], body["height"]) == (201, "committed", 1)
@@ -84,8 +83,7 @@ async def test_one_that_a_rule_refused_is_a_problem_and_has_a_receipt(
     ledger.commit(ledger.sign(ledger.anchor(commitment)))
     raw = ledger.sign(ledger.anchor(commitment))
     asking = asyncio.create_task(client.submit(raw, wait=20))
-    while not len(ledger.mempool):
-        await asyncio.sleep(0)
+    await arrival(ledger)
     ledger.commit()
     status, headers, body = await asking
     assert (status, body["code"], body["tx_height"]) == (409, "record-exists", 2)
@@ -205,7 +203,7 @@ async def test_an_idempotency_key_makes_one_transaction_of_many_requests(
 
     first, *others = sorted(await asyncio.gather(*(ids() for _ in range(5))), reverse=True)
     assert first[0] == 202
-    assert {other for other in others} == {(200, first[1])}
+    assert set(others) == {(200, first[1])}
     assert len(ledger.mempool) == 1
     async with send("33") as answer:
         assert (answer.status, (await answer.json())["code"]) == (422, "idempotency-key-reused")

@@ -1,0 +1,138 @@
+"""Intake: bytes become pooled transactions or an answer; a signature is checked once."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from node.intake import CHUNK, Answer, Intake
+from node.ledger import transaction
+from node.ledger.transaction import Op
+from node.mempool import Mempool, MempoolLimits
+from tests.support.ledger import Chain, anchor, digest, genesis, key
+
+
+class Room:
+    """An intake with its real neighbours."""
+
+    def __init__(self, directory: Path, **limits: int) -> None:
+        self.chain = Chain(directory, genesis(expires_heights_max=5000))
+        self.pool = Mempool(MempoolLimits(**limits))
+        self.intake = Intake(self.chain.book, self.chain.store, self.pool, now_ms=lambda: 42)
+
+    async def one(self, raw: bytes) -> Answer:
+        answers, _ = await self.intake.submit([raw])
+        (answer,) = answers
+        return answer
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Iterator[Room]:
+    made = Room(tmp_path)
+    yield made
+    made.chain.close()
+
+
+def broken(raw: bytes) -> bytes:
+    return raw[:-1] + bytes((raw[-1] ^ 1,))
+
+
+async def test_a_good_transaction_is_pooled_and_handed_on(room: Room) -> None:
+    raw = room.chain.raw()
+    answers, new = await room.intake.submit([raw])
+    assert answers == [Answer(transaction.txid_of(raw), "accepted")]
+    assert [item.raw for item in new] == [raw]
+    assert room.pool.oldest_ms == 42
+    assert (room.intake.verified, room.intake.refused) == (1, 0)
+
+
+async def test_what_is_known_is_answered_without_a_check(room: Room) -> None:
+    raw = room.chain.raw()
+    assert (await room.one(raw)).code == "accepted"
+    assert (await room.one(raw)).code == "known"
+    room.chain.commit(transaction.parse(raw))
+    room.pool.remove([transaction.txid_of(raw)])
+    assert (await room.one(raw)).code == "committed"
+    assert room.intake.verified == 1
+    assert len(room.pool) == 0
+
+
+async def test_the_same_bytes_twice_in_one_call_are_pooled_once(room: Room) -> None:
+    raw = room.chain.raw()
+    answers, new = await room.intake.submit([raw, raw])
+    assert [item.code for item in answers] == ["accepted", "known"]
+    assert all(item.taken for item in answers)
+    assert len(new) == len(room.pool) == 1
+
+
+async def test_every_refusal_has_its_code(room: Room) -> None:
+    chain = room.chain
+    codes = {
+        "transaction-malformed": b"nonsense",
+        "bad-signature": broken(chain.raw()),
+        "wrong-network": chain.raw(network=digest("other")),
+        "transaction-expired": chain.raw(expires_height=0),
+        "expiry-too-far": chain.raw(expires_height=5002),
+        "op-unknown": chain.raw(Op("no.such", [])),
+        "unknown-signer": transaction.sign(chain.payload(), key("nobody")),
+    }
+    answers, new = await room.intake.submit(list(codes.values()))
+    assert [item.code for item in answers] == list(codes)
+    assert not any(item.taken for item in answers)
+    assert (new, len(room.pool), room.intake.refused) == ([], 0, len(codes))
+    assert answers[0].txid is None
+
+
+async def test_one_bad_cosignature_refuses_the_transaction_alone(room: Room) -> None:
+    chain = room.chain
+    pair = (key("alder identity"), key("a doctor"))
+    good, bad = transaction.sign(chain.payload(), *pair), transaction.sign(chain.payload(), *pair)
+    answers, _ = await room.intake.submit([chain.raw(), broken(bad), good, chain.raw()])
+    assert [item.code for item in answers] == ["accepted", "bad-signature", "accepted", "accepted"]
+
+
+async def test_answers_keep_their_order_across_chunks(room: Room) -> None:
+    raws = [room.chain.raw() for _ in range(CHUNK * 2 + 3)]
+    bad = {0, CHUNK - 1, CHUNK, CHUNK * 2 + 2}
+    sent = [broken(raw) if at in bad else raw for at, raw in enumerate(raws)]
+    answers, new = await room.intake.submit(sent)
+    assert {at for at, item in enumerate(answers) if item.code == "bad-signature"} == bad
+    assert [item.txid for item in answers] == [transaction.txid_of(raw) for raw in sent]
+    assert len(new) == len(raws) - len(bad)
+
+
+async def test_a_full_pool_refuses_before_the_signature(tmp_path: Path) -> None:
+    room = Room(tmp_path, transactions_max=2, org_share_percent=50)
+    assert (await room.one(room.chain.raw())).code == "accepted"
+    assert (await room.one(broken(room.chain.raw()))).code == "mempool-full"  # its share
+    assert (await room.one(room.chain.raw(org="birch"))).code == "accepted"
+    assert (await room.one(room.chain.raw(org="cedar"))).code == "mempool-full"
+    assert room.intake.verified == 2
+    room.chain.close()
+
+
+async def test_a_pool_that_fills_within_a_call_refuses_the_rest(tmp_path: Path) -> None:
+    room = Room(tmp_path, transactions_max=2, org_share_percent=100)
+    answers, new = await room.intake.submit([room.chain.raw() for _ in range(3)])
+    assert [item.code for item in answers] == ["accepted", "accepted", "mempool-full"]
+    assert len(new) == 2
+    room.chain.close()
+
+
+async def test_bodies_are_verified_except_for_what_the_pool_holds(room: Room) -> None:
+    raws = [room.chain.raw() for _ in range(CHUNK + 2)]
+    await room.intake.submit(raws[:2])
+    assert room.intake.verified == 2
+    found = await room.intake.verify_bodies(raws)
+    assert found is not None
+    assert [item.raw for item in found] == raws
+    assert room.intake.verified == len(raws)
+    assert found[0] is room.pool.get(transaction.txid_of(raws[0]))
+    assert len(room.pool) == 2
+
+
+@pytest.mark.parametrize("at", [0, CHUNK])
+async def test_one_bad_transaction_spoils_a_body(room: Room, at: int) -> None:
+    raws = [room.chain.raw(anchor(str(number))) for number in range(CHUNK + 1)]
+    for bad in (broken(raws[at]), b"nonsense", b""):
+        assert await room.intake.verify_bodies([*raws[:at], bad, *raws[at + 1 :]]) is None
