@@ -26,28 +26,36 @@ def _refuse_extension(code: int, _payload: bytes) -> Any:
     raise Malformed(f"extension type {code} is not allowed")
 
 
+_SCALARS: Final = frozenset({bytes, int, str, bool, type(None)})
+
+
 def _check(value: Any, depth: int) -> None:
-    """Raise ``Malformed`` unless ``value`` is of the allowed shapes."""
+    """Raise ``Malformed`` unless ``value`` is of the allowed shapes.  Calls only for nests."""
     kind = type(value)
-    if kind is bytes or kind is int or kind is str or value is None or kind is bool:
+    if kind in _SCALARS:
         return
     if depth >= DEPTH_MAX:
         raise Malformed(f"nested deeper than {DEPTH_MAX}")
     if kind is list:
         for item in value:
-            _check(item, depth + 1)
+            if type(item) not in _SCALARS:
+                _check(item, depth + 1)
     elif kind is dict:
-        previous: bytes | None = None
-        for key, item in value.items():
-            if type(key) is not str:
-                raise Malformed("map keys must be text")
-            current = key.encode("utf-8", "surrogatepass")
-            if previous is not None and current <= previous:
-                raise Malformed("map keys must be unique and ascending")
-            previous = current
-            _check(item, depth + 1)
+        _check_map(value, depth)
     else:
         raise Malformed(f"type {kind.__name__} is not allowed")
+
+
+def _check_map(value: dict[Any, Any], depth: int) -> None:
+    previous: bytes | None = None
+    for key, item in value.items():
+        if type(key) is not str:
+            raise Malformed("map keys must be text")
+        current = key.encode("utf-8", "surrogatepass")
+        if previous is not None and current <= previous:
+            raise Malformed("map keys must be unique and ascending")
+        previous = current
+        _check(item, depth + 1)
 
 
 def encode(value: Value) -> bytes:

@@ -21,7 +21,12 @@ from node.ledger.block import Header, Seal
 from node.ledger.execute import Outcome, execute
 from node.ledger.genesis import Genesis, Parameters, members_digest
 from node.ledger.smt import StateTree
-from node.ledger.state import genesis_state
+from node.ledger.state import (
+    INSTITUTION_PREFIX,
+    PARAMETERS_KEY,
+    SIGNER_PREFIX,
+    genesis_state,
+)
 from node.ledger.tiles import TileLog
 from node.ledger.transaction import Transaction
 from storage.commit import BlockCommit
@@ -29,6 +34,8 @@ from storage.store import Store
 
 DIRTY_PREFIX: Final = b"dirty/"
 LEAF_PREFIX: Final = b"leaf/"
+SHARED_PREFIXES: Final = (PARAMETERS_KEY, SIGNER_PREFIX, INSTITUTION_PREFIX)
+SHARED_ROWS_MAX: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +82,7 @@ class Book:
         self._members_digest = members_digest(0, genesis.validators)
         self._origin_state = genesis_state(genesis)
         self._tree = StateTree(store.page)
+        self._shared: dict[bytes, bytes | None] = {}
         self.tip = self._load_tip()
         self._log = TileLog(self.tip.log_size, store.tile)
 
@@ -103,10 +111,20 @@ class Book:
         return Applied(self.tip.height, self.tip.digest, self.tip.position)
 
     def read(self, key: bytes) -> bytes | None:
-        """Read state at the tip; before the first block that is genesis."""
+        """Read state at the tip; before the first block that is genesis.
+
+        The few rows that every transaction needs are remembered until a block changes one.
+        """
         if self.tip.height == 0:
             return self._origin_state.get(key)
-        return self._store.state_get(key)
+        if not key.startswith(SHARED_PREFIXES):
+            return self._store.state_get(key)
+        shared = self._shared  # a reader that races a commit fills the map that is thrown away
+        if key not in shared:
+            if len(shared) >= SHARED_ROWS_MAX:
+                shared.clear()
+            shared[key] = self._store.state_get(key)
+        return shared.get(key)
 
     def apply(
         self, body: Body, *, digest: bytes, certificate: bytes, position: int
@@ -126,6 +144,8 @@ class Book:
         commit, after = self._prepare(body, fresh, outcome, digest, certificate, position)
         self._store.commit(commit)
         self.tip = after
+        if any(key.startswith(SHARED_PREFIXES) for key in outcome.writes):
+            self._shared = {}
         items = sum(1 for key, _ in outcome.index if key.startswith(b"c/"))
         txids = tuple(item.txid for item in body.transactions)
         return Committed(after, txids, tuple(outcome.codes), items)

@@ -33,7 +33,7 @@ from node.config import Config
 from node.diskspace import DiskSpace
 from node.errors import ChartsealError
 from node.gossip.protocol import Gossip
-from node.http.api import build_api, build_ops, ssl_context
+from node.http.api import Runner, build_api, build_ops, ssl_context
 from node.intake import Intake
 from node.keys import NodeKeys
 from node.ledger import block as blocks
@@ -293,7 +293,7 @@ async def _serve(
     *,
     config: Config | None = None,
 ) -> None:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
+    runner = Runner(app, shutdown_timeout=2.0)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     context = None if config is None else ssl_context(config)

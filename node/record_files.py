@@ -173,7 +173,8 @@ def refusal(refused: CanonRefused) -> ChartsealError:
     return ChartsealError(code, str(refused))
 
 
-_DECODER: Final = json.JSONDecoder()
+# Only positions matter: numbers stay text, however long they are.
+_DECODER: Final = json.JSONDecoder(parse_int=str, parse_float=str)
 _SPACE: Final = " \t\r\n"
 
 

@@ -141,7 +141,8 @@ def _forms(forms: Any) -> str:
 
 
 def _struct(kind: Any) -> str:
-    return " or ".join(item.__name__ for item in get_args(kind) or (kind,))
+    kinds = kind if isinstance(kind, tuple) else get_args(kind) or (kind,)
+    return " or ".join(item.__name__ for item in kinds)
 
 
 def ops() -> str:

@@ -163,6 +163,10 @@ class Outbox:
         )
 
     def _failed(self, chunk: Chunk, error: ChartsealError) -> None:
+        if error.exit_code == Exit.OUTCOME_UNKNOWN:
+            # Without an answer there is no id to ask for; the openings know what was sent.
+            again = "run it again with --resume: what is on the ledger is left alone"
+            error = ChartsealError(error.code, error.detail, hint=again)
         self._errors.append(error)
         hopeless = error.exit_code in _HOPELESS
         if error.exit_code == Exit.DENIED:
@@ -186,7 +190,7 @@ class Outbox:
     ) -> None:
         fetched: bytes | None = None
         for item in chunk.kept:
-            receipt: str | None = None
+            receipt, shown = None, code
             if proof and self._receipts is not None and tx_id is not None:
                 alone = item.batch_root is None
                 try:
@@ -195,11 +199,11 @@ class Outbox:
                     receipt = str(self._keep_receipt(chunk, item, fetched))
                 except ChartsealError as error:
                     self._errors.append(error)
-                    code = error.code
+                    shown = error.code
             self._row(
                 name=item.name,
                 state=state,
-                code=code,
+                code=shown,
                 commitment=item.commitment.hex(),
                 tx_id=tx_id,
                 height=height,

@@ -77,6 +77,9 @@ def anchor(session: Session, /, target: Path, curl: bool, **options: Any) -> Non
 
     Openings are written before anything is sent: beside a single FILE as FILE.opening.json,
     else into --out (default DIR.openings).  Keep them: who loses one cannot prove its record.
+
+    Exit code 0: all are done.  11: some failed, see the rows.  6: the node is gone.  7: no
+    outcome in time; run it again with --resume.  4: refused, or openings are there already.
     """
     remote = Remote(session, curl=curl)
     if options["receipts"] and not options["wait"]:

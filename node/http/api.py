@@ -98,5 +98,19 @@ def _application(
     app[API] = api
     app.on_response_prepare.append(gate.finish)
     for route in routes:
-        app.router.add_route(route.method, route.path, route.handler, name=route.name)
+        app.router.add_route(
+            route.method,
+            route.path,
+            route.handler,
+            name=route.name,
+            expect_handler=_continue,
+        )
     return app
+
+
+async def _continue(request: web.Request) -> None:
+    """Ask for the body when the client waits for that; other expectations are not met, which
+    RFC 9110 allows (aiohttp would answer them as plain text)."""
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the answer itself has not begun

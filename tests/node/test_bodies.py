@@ -9,6 +9,7 @@ import pytest
 
 from consensus.types import Proposal
 from node.bodies import (
+    PIN_BYTES_MAX,
     RECENT_MAX,
     Bodies,
     Body,
@@ -133,15 +134,44 @@ def test_recent_bodies_stay_others_come_from_the_store(chain: Chain) -> None:
     assert held.get(digest("none")) is None
     assert held.get(digest("old")) is held.get(digest("old")) is body
     assert asked == [digest("none"), digest("old")]
-    for number in range(RECENT_MAX - 1):
+    for number in range(RECENT_MAX):
         held.put(digest(str(number)), body)
-    held.get(digest("old"))  # used last, so it outlives the first of the others
-    held.put(digest("one more"), body)
     assert len(held._recent) == RECENT_MAX
-    assert held.get(digest("0")) is None
-    assert asked[-1] == digest("0")
     held.get(digest("old"))
-    assert asked[-1] == digest("0")
+    assert asked[-1] == digest("old")  # it had made room
+
+
+def test_a_pinned_body_outlives_a_flood_until_its_height_has_passed(chain: Chain) -> None:
+    body = chain.body(chain.tx())
+    held = Bodies(lambda _: None)
+    assert not held.pin(digest("mine"), "birch")  # nothing there to keep
+    held.put(digest("mine"), body)
+    assert held.pin(digest("mine"), "birch")
+    for number in range(RECENT_MAX + 1):
+        held.put(digest(str(number)), body)
+    assert held.get(digest("mine")) is body
+    held.passed(body.header.height - 1)
+    assert digest("mine") in held._pins
+    held.passed(body.header.height)
+    assert (held._pins, held._pinned) == ({}, {})
+    for number in range(RECENT_MAX):
+        held.put(digest(str(number)), body)
+    assert held.get(digest("mine")) is None
+
+
+def test_one_peers_pins_do_not_take_anothers_share(chain: Chain) -> None:
+    body = chain.body(chain.tx())
+    big = replace(body, raw=bytes(PIN_BYTES_MAX // 2 + 1))
+    held = Bodies(lambda _: None)
+    for name in ("a", "b"):
+        held.put(digest(name), big)
+    assert held.pin(digest("a"), "birch")
+    assert held.pin(digest("a"), "birch")  # once is enough
+    assert not held.pin(digest("b"), "birch")
+    assert held.pin(digest("b"), "cedar")
+    held.unpin(digest("a"))
+    held.unpin(digest("a"))
+    assert held.pin(digest("a"), "birch")
 
 
 def test_the_digest_is_the_headers(chain: Chain) -> None:

@@ -25,7 +25,7 @@ def chain(tmp_path: Path) -> Iterator[Chain]:
 
 
 def root_of(pairs: dict[bytes, bytes]) -> bytes:
-    root, _ = smt.StateTree({}.get).update(dict(pairs))
+    root, _ = smt.StateTree(lambda _: None).update(dict(pairs))
     return root
 
 
@@ -69,7 +69,9 @@ def test_log_seal_and_roots_chain_from_block_to_block(chain: Chain) -> None:
 
 
 def test_committed_counts_what_the_block_anchored(chain: Chain) -> None:
-    done = chain.commit(chain.tx(anchor("a")), chain.tx(batch(["b", "c"])), chain.tx(anchor("a")))
+    done = chain.commit(
+        chain.tx(anchor("a")), chain.tx(batch(["b", "c"])), chain.tx(anchor("a"))
+    )
     assert (done.items, len(done.txids)) == (3, 3)
     assert done.codes[:2] == (0, 0)
     assert done.codes[2] != 0

@@ -86,9 +86,17 @@ async def test_every_refusal_has_its_code(room: Room) -> None:
 async def test_one_bad_cosignature_refuses_the_transaction_alone(room: Room) -> None:
     chain = room.chain
     pair = (key("alder identity"), key("a doctor"))
-    good, bad = transaction.sign(chain.payload(), *pair), transaction.sign(chain.payload(), *pair)
+    good, bad = (
+        transaction.sign(chain.payload(), *pair),
+        transaction.sign(chain.payload(), *pair),
+    )
     answers, _ = await room.intake.submit([chain.raw(), broken(bad), good, chain.raw()])
-    assert [item.code for item in answers] == ["accepted", "bad-signature", "accepted", "accepted"]
+    assert [item.code for item in answers] == [
+        "accepted",
+        "bad-signature",
+        "accepted",
+        "accepted",
+    ]
 
 
 async def test_answers_keep_their_order_across_chunks(room: Room) -> None:

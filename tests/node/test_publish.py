@@ -33,9 +33,7 @@ def publisher(founded: Genesis = PBFT, *, me: str = "alder", signs: bool = True)
 
 
 def tip(size: int, *, root: str = "root", height: int | None = None) -> Tip:
-    return Tip(
-        height or size, bytes(32), 0, 0, size, digest(root), 0, bytes(32), bytes(32)
-    )
+    return Tip(height or size, bytes(32), 0, 0, size, digest(root), 0, bytes(32), bytes(32))
 
 
 def share(

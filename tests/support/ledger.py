@@ -115,7 +115,9 @@ class Chain:
 
     def payload(self, *ops: Op, org: str = "alder", **fields: Any) -> Payload:
         nonce = next(self._numbers).to_bytes(8, "big")
-        made = Payload(self.network, org, 1000, nonce, ops or (anchor(f"record {nonce.hex()}"),))
+        made = Payload(
+            self.network, org, 1000, nonce, ops or (anchor(f"record {nonce.hex()}"),)
+        )
         return replace(made, **fields)
 
     def raw(self, *ops: Op, org: str = "alder", **fields: Any) -> bytes:
@@ -153,7 +155,9 @@ class Chain:
             self.network, epoch=0, view=0, height=height, digest=body_digest
         )
         votes = {name: key(f"{name} consensus").sign(signed) for name in self.committee.ids}
-        signers, signatures = certs.bundle({str(k): v for k, v in votes.items()}, self.committee)
+        signers, signatures = certs.bundle(
+            {str(k): v for k, v in votes.items()}, self.committee
+        )
         made = certs.CommitCert(0, 0, height, body_digest, signers, signatures)
         return wire.encode(made)
 

@@ -1,17 +1,14 @@
-"""Write the golden files of transaction, block and genesis: ``python tests/vectors/make_formats.py``.
+"""Write the golden formats: ``python tests/vectors/make_formats.py``.
+
+Transaction, block and genesis, byte for byte.
 
 A changed golden file is a changed format, and a changed format is a new version.
 """
 
 import hashlib
 import json
-import sys
 from pathlib import Path
 from typing import Any
-
-HERE = Path(__file__).parent
-if __name__ == "__main__":
-    sys.path.insert(0, str(HERE.parents[1]))
 
 from node.ledger import block as blocks
 from node.ledger import smt, transaction
@@ -21,6 +18,8 @@ from node.ledger.genesis import Genesis, Institution, Parameters, members_digest
 from node.ledger.state import genesis_state
 from node.ledger.transaction import Op, Payload
 
+HERE = Path(__file__).parent
+
 
 def signer(name: str) -> Signer:
     return Signer(hashlib.sha256(b"golden format " + name.encode()).digest())
@@ -28,9 +27,18 @@ def signer(name: str) -> Signer:
 
 def golden_genesis() -> Genesis:
     def member(name: str, *, validator: bool) -> Institution:
-        made = (signer(f"{name} {use}").public_key for use in ("identity", "votes", "cosign"))
+        identity, votes, cosign = (
+            signer(f"{name} {use}").public_key for use in ("identity", "votes", "cosign")
+        )
         return Institution(
-            name, name.title(), ("author",), *made, bytes(range(32)), validator=validator
+            name,
+            name.title(),
+            ("author",),
+            identity,
+            votes,
+            cosign,
+            bytes(range(32)),
+            validator,
         )
 
     members = (member("alder", validator=True), member("birch", validator=False))
@@ -103,7 +111,7 @@ def block() -> dict[str, Any]:
 def genesis() -> dict[str, Any]:
     founded = golden_genesis()
     state = genesis_state(founded)
-    root, _ = smt.StateTree({}.get).update(dict(state))
+    root, _ = smt.StateTree(lambda _: None).update(dict(state))
     return {
         "genesis": founded.encode().hex(),
         "network": founded.network.hex(),
@@ -116,7 +124,11 @@ def genesis() -> dict[str, Any]:
 
 def files() -> dict[str, str]:
     """Return every golden file's name and text."""
-    made = {"transaction.json": transactions(), "block.json": block(), "genesis.json": genesis()}
+    made = {
+        "transaction.json": transactions(),
+        "block.json": block(),
+        "genesis.json": genesis(),
+    }
     return {name: json.dumps(value, indent=1) + "\n" for name, value in made.items()}
 
 

@@ -1,19 +1,22 @@
-"""record: every verdict, every exit code, nothing lost, nothing of the content in any output."""
+"""record: every verdict and exit code, nothing lost, nothing of the content in any output."""
 
+import http.client
 import json
 import os
 import shlex
+import signal
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from node import records
-from node.cli import anchoring
 from node.ledger import receipt as receipts
 from node.ledger import subject
 from tests.support.served_ledger import ServedLedger, run
@@ -197,43 +200,98 @@ def test_a_single_file_that_cannot_be_anchored_says_why(node, tmp_path) -> None:
     assert not list(tmp_path.glob("*.opening.json"))
 
 
-def test_openings_are_durable_before_anything_is_posted(node, record, monkeypatch) -> None:
-    """The process ends between the opening and the post; resuming finishes the work."""
+class Trap(ThreadingHTTPServer):
+    """A way to the node that kills the asking process at its ``at``-th post, unanswered.
 
-    def crash(self: object, chunk: Any) -> Any:
-        assert records.read_openings(chunk.path) == chunk.kept
-        raise SystemExit(99)
+    Without a process to kill it passes that post on and loses the answer.
+    """
 
-    monkeypatch.setattr(anchoring.Outbox, "_post", crash)
-    node.run("record", "anchor", record, exit_code=99)
-    monkeypatch.undo()
+    def __init__(self, node: ServedLedger, at: int) -> None:
+        super().__init__(("127.0.0.1", 0), _Forward)
+        self.node, self.at, self.posts = node, at, 0
+        self.victim: subprocess.Popen[str] | None = None
+
+    def kill(self, *arguments: object) -> None:
+        """Run a command through the trap until it is killed."""
+        threading.Thread(target=self.serve_forever, args=(0.02,)).start()
+        place = f"http://127.0.0.1:{self.server_port}"
+        options = ["--endpoint", place, "--token-file", str(self.node.token_file)]
+        command = [sys.executable, "-m", "node", *options, *map(str, arguments)]
+        with self:
+            self.victim = subprocess.Popen(command, text=True)
+            assert self.victim.wait(30) == -signal.SIGKILL
+            self.shutdown()
+
+
+class _Forward(BaseHTTPRequestHandler):
+    server: Trap
+
+    def do_GET(self) -> None:
+        self._forward(None)
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.posts += 1
+        lost = self.server.posts == self.server.at
+        if lost and self.server.victim is not None:
+            self.server.victim.kill()
+            return
+        self._forward(body, lost=lost)
+
+    def _forward(self, body: bytes | None, *, lost: bool = False) -> None:
+        onward = http.client.HTTPConnection("127.0.0.1", self.server.node.port, timeout=20)
+        onward.request(self.command, self.path, body=body, headers=dict(self.headers))
+        answer = onward.getresponse()
+        raw = answer.read()
+        onward.close()
+        if lost:
+            self.close_connection = True
+            return
+        self.send_response(answer.status)
+        self.send_header("Content-Type", answer.headers["Content-Type"])
+        self.send_header("Content-Length", str(len(raw)))
+        self.end_headers()
+        self.wfile.write(raw)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_openings_are_durable_before_anything_is_posted(node, record) -> None:
+    """The process is killed between the opening and the post; resuming finishes the work."""
+    Trap(node, 1).kill("record", "anchor", record)
     (kept,) = records.read_openings(record.with_name(record.name + ".opening.json"))
-    assert (
-        "record-unknown" in node.run("record", "get", kept.commitment.hex(), exit_code=3).stderr
-    )
+    never = node.run("record", "get", kept.commitment.hex(), exit_code=3)
+    assert "record-unknown" in never.stderr
     row = node.json("record", "anchor", record, "--resume")
     assert (row["code"], row["commitment"]) == ("applied", kept.commitment.hex())
 
 
-def test_a_crash_in_the_middle_of_a_folder_is_resumed(node, tmp_path, monkeypatch) -> None:
+def test_a_crash_in_the_middle_of_a_folder_is_resumed(node, tmp_path) -> None:
     folder = _folder(tmp_path, 6)
-    real, posts = anchoring.Outbox._post, []
-
-    def crash(self: Any, chunk: Any) -> Any:
-        posts.append(chunk)
-        if len(posts) == 2:
-            raise SystemExit(99)
-        return real(self, chunk)
-
-    monkeypatch.setattr(anchoring.Outbox, "_post", crash)
-    node.run("record", "anchor", folder, "--batch-size", 2, exit_code=99)
-    monkeypatch.undo()
+    Trap(node, 2).kill("record", "anchor", folder, "--batch-size", 2)
+    assert len(list((tmp_path / "records.openings").iterdir())) == 2
     rows = node.json("record", "anchor", folder, "--batch-size", 2, "--resume")
     assert sorted(row["name"] for row in rows) == [f"{n:02}.json" for n in range(6)]
     assert {row["state"] for row in rows} == {"committed"}
     for row in rows:
         found = node.json("record", "get", row["commitment"])
         assert len(found["occurrences"]) == 1, "nothing is anchored twice"
+
+
+def test_a_lost_answer_is_exit_7_and_resuming_anchors_nothing_twice(node, record) -> None:
+    with Trap(node, 1) as trap:
+        threading.Thread(target=trap.serve_forever, args=(0.02,)).start()
+        place = ["--endpoint", f"http://127.0.0.1:{trap.server_port}"]
+        token = ["--token-file", node.token_file]
+        result = run(*place, *token, "-o", "json", "record", "anchor", record, exit_code=7)
+        trap.shutdown()
+    assert json.loads(result.stdout)["state"] == "unknown"
+    assert "--resume" in json.loads(result.stderr)["hint"]
+    row = node.json("record", "anchor", record, "--resume")
+    assert row["state"] == "committed"
+    found = node.json("record", "get", row["commitment"])
+    assert len(found["occurrences"]) == 1
 
 
 def test_a_node_that_is_gone_is_exit_6_and_nothing_is_lost(node, tmp_path) -> None:

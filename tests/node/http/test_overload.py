@@ -151,3 +151,12 @@ async def test_request_ids_of_clients_are_kept_when_they_are_harmless(client: Cl
     for given, kept in (("trace-1", True), ("a b", False), ("x" * 65, False)):
         async with client.get("/livez", headers={"X-Request-Id": given}) as answer:
             assert (answer.headers["X-Request-Id"] == given) == kept
+
+
+@pytest.mark.parametrize("expectation", ["100-continue", "a-miracle"])
+async def test_an_expectation_does_not_stop_a_request(
+    client: Client, ledger: Ledger, expectation: str
+) -> None:
+    headers = {"Content-Type": "application/octet-stream", "Expect": expectation}
+    async with client.post("/v1/transactions", data=ledger.sign(), headers=headers) as answer:
+        assert answer.status == 202

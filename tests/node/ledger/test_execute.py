@@ -63,16 +63,22 @@ def test_later_operations_and_transactions_see_earlier_ones(maker: Chain) -> Non
 
 def test_a_refused_transaction_does_not_disturb_its_neighbours(maker: Chain) -> None:
     outcome = run(
-        near(maker, anchor("a")), near(maker, anchor("z"), anchor("a")), near(maker, anchor("b"))
+        near(maker, anchor("a")),
+        near(maker, anchor("z"), anchor("a")),
+        near(maker, anchor("b")),
     )
     assert outcome.codes == [0, record.EXISTS.number, 0]
     assert set(outcome.writes) == {record.record_key(digest(name)) for name in "ab"}
-    leaves = {int.from_bytes(item[34:42], "big") for item, _ in outcome.index if item[:1] == b"c"}
+    leaves = {
+        int.from_bytes(item[34:42], "big") for item, _ in outcome.index if item[:1] == b"c"
+    }
     assert leaves == {5, 7}
 
 
 def refusals(maker: Chain) -> list[tuple[Transaction, Result]]:
-    unknown = transaction.parse(transaction.sign(maker.payload(expires_height=50), key("nobody")))
+    unknown = transaction.parse(
+        transaction.sign(maker.payload(expires_height=50), key("nobody"))
+    )
     other = transaction.parse(
         transaction.sign(maker.payload(expires_height=50), key("birch identity"))
     )
@@ -147,7 +153,14 @@ def test_only_the_first_key_must_speak_for_the_institution(maker: Chain) -> None
 
 
 _OPS = st.sampled_from(
-    [anchor("a"), anchor("b"), amend("a", "b"), amend("b", "c"), retract("a"), batch(["a", "d"])]
+    [
+        anchor("a"),
+        anchor("b"),
+        amend("a", "b"),
+        amend("b", "c"),
+        retract("a"),
+        batch(["a", "d"]),
+    ]
 )
 
 

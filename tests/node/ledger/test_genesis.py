@@ -126,7 +126,7 @@ def test_a_genesis_does_not_contradict_itself(change: dict[str, Any], why: str) 
 @pytest.mark.parametrize("first", ["identity_key", "consensus_key", "cosigner_key"])
 @pytest.mark.parametrize("second", ["identity_key", "consensus_key", "cosigner_key"])
 def test_a_signing_key_is_used_once_across_members_and_uses(first: str, second: str) -> None:
-    shared = key("shared").public_key
+    shared: Any = key("shared").public_key
     alder = replace(institution("alder"), **{first: shared})
     birch = replace(institution("birch"), **{second: shared})
     with pytest.raises(ValueError, match="used once"):

@@ -64,7 +64,9 @@ class Story:
             case [org, "anchors", name]:
                 return apply(self._chain, anchor(name), org=org)
             case [org, "amends", name, "as", new, *rest]:
-                return apply(self._chain, amend(name, new, proof=self._proof(rest, name)), org=org)
+                return apply(
+                    self._chain, amend(name, new, proof=self._proof(rest, name)), org=org
+                )
             case [org, "retracts", name, *rest]:
                 return apply(self._chain, retract(name, proof=self._proof(rest, name)), org=org)
             case _:
@@ -103,7 +105,12 @@ def test_an_anchor_is_found_by_commitment_and_by_tag(chain: Chain) -> None:
     found = queries.record(digest("b"))
     assert found is not None
     (place,) = found.occurrences
-    assert (place.kind, place.leaf_index, place.op_index, place.org) == ("anchor", 0, 1, "alder")
+    assert (place.kind, place.leaf_index, place.op_index, place.org) == (
+        "anchor",
+        0,
+        1,
+        "alder",
+    )
     kept = row(chain, "b")
     assert kept is not None
     assert (kept.tag, kept.txid, kept.height) == (tag, place.txid, 1)
