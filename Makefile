@@ -11,7 +11,7 @@ VECTORS ?= ../shared/data/vectors
 KILLS ?= 50
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types contracts unit sim cluster kill-test bench conformance clean
+.PHONY: help setup demo test check lint types contracts unit sim cluster kill-test bench conformance coverage clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14

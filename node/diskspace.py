@@ -13,7 +13,7 @@ _EVERY_S: Final = 1.0
 
 
 class DiskSpace:
-    """Free space of the file system under ``path`` against ``min_free_bytes`` (0: never low)."""
+    """Free space of the file system under ``path`` against ``min_free_bytes``; 0: never low."""
 
     def __init__(self, path: Path, *, min_free_bytes: int) -> None:
         self._path = path

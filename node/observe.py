@@ -84,14 +84,12 @@ class NodeCollector(Collector):
         disk.add_metric(["kv"], sizes["kv_bytes"])
         disk.add_metric(["segments"], sizes["segment_bytes"])
         yield disk
-        yield _gauge("disk_free_bytes", "Free where the data is.", self._service.disk.free_bytes)
+        yield _gauge("disk_free_bytes", "Free space.", self._service.disk.free_bytes)
 
     def _consensus(self) -> Iterator[Metric]:
         status, counters = self._service.engine_status(), self._replica.counters
         leads = status.role in ("leader", "primary")
-        yield _gauge(
-            "consensus_has_leader", "1 if one is known.", status.leader is not None
-        )
+        yield _gauge("consensus_has_leader", "1 if one is known.", status.leader is not None)
         yield _gauge("consensus_is_leader", "1 when this node leads.", leads)
         yield _gauge("consensus_round", "Term (Raft) or view (PBFT).", status.round)
         yield _gauge("consensus_members", "Voting members.", status.members)
@@ -117,9 +115,7 @@ class NodeCollector(Collector):
         yield _gauge("mempool_transactions", "Waiting transactions.", len(pool))
         yield _gauge("mempool_bytes", "Their bytes.", pool.bytes)
         yield _counter("signatures_verified", "Transaction signatures.", self._intake.verified)
-        yield _counter(
-            "intake_refused", "Refused at intake.", self._intake.refused
-        )
+        yield _counter("intake_refused", "Refused at intake.", self._intake.refused)
 
     def _network(self) -> Iterator[Metric]:
         stats = self._statistics

@@ -180,13 +180,27 @@ class Queries:
         occurrences = tuple(self._occurrence(key[len(prefix) :], kind) for key, kind in rows)
         if not occurrences:
             return None
-        raw = self._store.state_get(record.record_key(commitment))
+        raw = self._store.state_get(self._row_key(commitment, occurrences[0]))
         if raw is None:
             return RecordView(commitment, record.LIVE, 1, None, None, occurrences)
         row = wire.decode(record.RecordRow, raw, size_max=1 << 16)
         return RecordView(
             commitment, row.status, row.version, row.successor, row.previous, occurrences
         )
+
+    def _row_key(self, commitment: bytes, first: Occurrence) -> bytes:
+        """Return the state key that rules: the oldest occurrence decides whose record it is."""
+        if first.kind not in ("item", "retract"):
+            return record.record_key(commitment)
+        found = self.transaction(first.txid)
+        assert found is not None, "an indexed transaction is applied"
+        body = found[1].payload.ops[first.op_index].body
+        if first.kind == "item":
+            return record.item_key(wire.from_value(record.Batch, body).root, commitment)
+        proof = wire.from_value(record.Retract, body).proof
+        if proof is None:
+            return record.record_key(commitment)
+        return record.item_key(proof.root, commitment)
 
     def records_by_tag(self, tag: bytes) -> list[bytes]:
         """Return the commitments anchored under a one-time subject tag, oldest first."""

@@ -48,7 +48,7 @@ class ReplicaCounters:
 class Replica:
     """``send(envelope)`` queues a message for peers; it never blocks.
 
-    ``committed(result)`` hears of each applied block, on the loop, in order; ``expired`` of
+    Each of ``committed`` hears of each applied block, on the loop, in order; ``expired`` of
     transactions that can enter no block any more.
     """
 
@@ -64,7 +64,7 @@ class Replica:
         mempool: Mempool,
         supply: Supply,
         send: Callable[[Envelope], None],
-        committed: Callable[[Committed], None],
+        committed: Sequence[Callable[[Committed], None]],
         expired: Callable[[Sequence[bytes]], None],
     ) -> None:
         self.driver = driver
@@ -324,7 +324,8 @@ class Replica:
             self._wake.set()
             async with self._height_moved:
                 self._height_moved.notify_all()
-            self._committed(result)
+            for hear in self._committed:
+                hear(result)
 
     def _commit(self, decided: Decided, body: Body) -> Committed:
         proposal = decided.proposal

@@ -20,7 +20,7 @@ from consensus.types import Delete, Put, Record
 from storage import keys, schema
 from storage.blocks import append_body
 from storage.commit import BlockCommit, batch_of
-from storage.errors import DataDirMissing, StorageFailure
+from storage.errors import Corrupt, DataDirMissing, StorageFailure
 from storage.kv import KV, KVSnapshot, MemoryKV
 from storage.latch import Latch
 from storage.level import LevelKV
@@ -79,6 +79,9 @@ class Store(Reader):
         self._lock = lock
         self._turn = threading.Lock()
         self._closed = False
+        if segments.numbers() and next(kv.scan(b"", b"\xff", limit=1), None) is None:
+            # Votes are gone with the rows: starting empty would forget them and cut all bodies.
+            raise Corrupt("no row beside block bodies", where="LevelDB")
         schema.bind(kv, network=network, create=create)
         tail = kv.get(keys.TAIL)
         self.torn_bytes = segments.recover(None if tail is None else Pointer.decode(tail))
@@ -102,12 +105,11 @@ class Store(Reader):
         with ExitStack() as undo:
             segments_dir = _directories(data_dir, create=create)
             lock = undo.enter_context(DirectoryLock(data_dir))
+            _refuse_lost_index(data_dir / KV_NAME, segments_dir)
             latch = Latch()
             kv = LevelKV(data_dir / KV_NAME, create=create, latch=latch)
             undo.callback(kv.close)
-            segments = Segments(
-                segments_dir, segment_bytes_max=segment_bytes_max, latch=latch
-            )
+            segments = Segments(segments_dir, segment_bytes_max=segment_bytes_max, latch=latch)
             undo.callback(segments.close)
             store = cls(kv, segments, network=network, create=create, latch=latch, lock=lock)
             undo.pop_all()
@@ -301,6 +303,19 @@ class Store(Reader):
             except StorageFailure as failure:
                 self._latch.trip(failure)
                 raise
+
+
+def _refuse_lost_index(kv_dir: Path, segments_dir: Path) -> None:
+    """Raise ``Corrupt`` where a ledger was and LevelDB's pointer to it is gone.
+
+    LevelDB would take such a directory for a new one, delete its files and let this member
+    forget what it signed.  Creation cut short by a crash leaves neither tables nor bodies.
+    """
+    if (kv_dir / "CURRENT").exists():
+        return
+    left = (kv_dir.glob("*.ldb"), kv_dir.glob("*.log"), segments_dir.glob("*.seg"))
+    if any(any(found) for found in left):
+        raise Corrupt("the file CURRENT is gone, not what it spoke of", where=str(kv_dir))
 
 
 def _directories(data_dir: Path, *, create: bool) -> Path:

@@ -9,6 +9,7 @@ import ast
 import importlib
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,6 +52,7 @@ class Nothing(dict[str, Any]):
         return ""
 
 
+@cache
 def metric_families() -> dict[str, tuple[str, str, tuple[str, ...]]]:
     """Return name as scraped -> (type, help, label names) of every family of the node."""
     from node.observe import NodeCollector
@@ -64,6 +66,7 @@ def metric_families() -> dict[str, tuple[str, str, tuple[str, ...]]]:
     return found
 
 
+@cache
 def log_events() -> dict[str, list[str]]:
     """Return event name -> names of its fields, from every ``event("...")`` call in node."""
     found: dict[str, set[str]] = {}
@@ -110,6 +113,7 @@ def commands(
                 yield from commands(inner, (*path, name))
 
 
+@cache
 def error_codes() -> list[Any]:
     """Return every registered condition, after importing each module that registers some."""
     from node import errors
@@ -120,6 +124,7 @@ def error_codes() -> list[Any]:
     return list(errors.all_codes())
 
 
+@cache
 def routes() -> list[Any]:
     """Return the routes of the client port as ``node.http.answers.Route``."""
     from node.http.answers import Api
@@ -129,6 +134,7 @@ def routes() -> list[Any]:
     return list(api_routes(Api(Nothing(), HttpLimits())))  # type: ignore[arg-type]
 
 
+@cache
 def ops_routes() -> list[tuple[str, str]]:
     """Return method and path of every route of the operators' port."""
     from node.http.api import build_ops
@@ -141,6 +147,7 @@ def ops_routes() -> list[tuple[str, str]]:
     ]
 
 
+@cache
 def make_targets() -> dict[str, str]:
     """Return target -> meaning, from the Makefile's own help texts."""
     text = (ROOT / "Makefile").read_text(encoding="utf-8")

@@ -9,7 +9,7 @@ import click
 from node import config as configuration
 from node import log
 from node.cli.cmd_key import ask_passphrase, if_terminal
-from node.cli.output import TRACEBACK_VERBOSITY, Session
+from node.cli.output import Session
 from node.config import Config
 from node.keys import read_passphrase
 
@@ -36,8 +36,7 @@ def run(session: Session, config_file: Path, settings: tuple[str, ...]) -> None:
     data.
     """
     loaded = configuration.load(config_file, flags=parse_settings(settings))
-    # stderr of a daemon is its log, and an unforeseen fault belongs there in full.
-    session.verbose = max(session.verbose, TRACEBACK_VERBOSITY)
+    session.daemon = True
     passphrase = read_passphrase(
         loaded.keystore.passphrase_file, prompt=if_terminal(ask_passphrase)
     )

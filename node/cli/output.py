@@ -7,7 +7,7 @@ with every key present and no envelope, and the boundary that turns exceptions i
       <detail>
       next: <what to do>
 
-Refuses: tracebacks, unless -vv asks for one.
+Refuses: tracebacks, unless -vv asks for one, or a daemon meets a fault without a code.
 Invariant: a script sees the exit code of the registry, whatever was raised.
 """
 
@@ -43,6 +43,7 @@ class Session:
     color: str = "auto"
     quiet: bool = False
     verbose: int = 0
+    daemon: bool = False  # stderr is a log: unforeseen faults belong there in full
 
     @property
     def json(self) -> bool:
@@ -134,7 +135,10 @@ class Boundary:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise click.exceptions.Exit(Exit.UNEXPECTED) from None
         shown = _of_system(error) if isinstance(error, OSError) else from_exception(error)
-        if self._session.verbose >= TRACEBACK_VERBOSITY:
+        unforeseen = not isinstance(getattr(error, "code", None), str)
+        if self._session.verbose >= TRACEBACK_VERBOSITY or (
+            self._session.daemon and unforeseen
+        ):
             click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
         self._session.show_error(shown)
         raise click.exceptions.Exit(shown.exit_code) from None

@@ -9,10 +9,10 @@ import random
 from pathlib import Path
 
 import pytest
-from node.check import check_ledger
 
 from consensus import wire
 from node.book import TxRow
+from node.check import check_ledger
 from node.cli.cluster import Cluster
 from node.ledger.families import record
 from node.ledger.genesis import Genesis

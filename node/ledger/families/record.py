@@ -5,11 +5,13 @@ A record is known by its commitment (hiding, 32 bytes; see ``node.ledger.commitm
 ``record.amend`` makes a new version of one, ``record.retract`` says that it was entered in
 error.  History stays.  A version has at most one live successor: the chain is linear.
 
-Items of a batch are proven by an RFC 6962 path against the root; they get a state entry of
-their own only when they are amended or retracted.  With the leaves inline (32 bytes each) every
+Items of a batch are proven by an RFC 6962 path against the root; they get a state entry, under
+their batch, only when they are amended or retracted: whoever anchors a commitment that it saw
+in another's batch gains no say over that item.  With the leaves inline (32 bytes each) every
 node indexes every item; without them the anchoring institution keeps the list.
 
-State: ``record/<commitment>`` -> ``RecordRow``; ``record-batch/<root>`` -> ``BatchRow``.
+State: ``record/<commitment>`` -> ``RecordRow``; ``record-batch/<root>`` -> ``BatchRow``;
+``record-item/<root><commitment>`` -> ``RecordRow``.
 Index: ``c/<commitment><leaf index be64><op be16><item be32>`` -> kind of occurrence;
 ``t/<tag><leaf index be64><op be16>`` -> commitment.
 """
@@ -27,7 +29,9 @@ CANON_IDS: Final = (0, 1, 2, 4)
 
 EXISTS: Final = Result(100, "record-exists", "That commitment is on the ledger already.")
 UNKNOWN: Final = Result(101, "record-unknown", "No such record on the ledger.")
-NOT_OWNER: Final = Result(102, "record-not-custodian", "Another institution anchored that record.")
+NOT_OWNER: Final = Result(
+    102, "record-not-custodian", "Another institution anchored that record."
+)
 SUPERSEDED: Final = Result(103, "record-superseded", "That version has a successor already.")
 RETRACTED: Final = Result(104, "record-retracted", "That record was retracted.")
 BATCH_EXISTS: Final = Result(105, "record-batch-exists", "That batch root is on the ledger.")
@@ -166,6 +170,10 @@ def record_key(commitment: bytes) -> bytes:
     return b"record/" + commitment
 
 
+def item_key(root: bytes, commitment: bytes) -> bytes:
+    return b"record-item/" + root + commitment
+
+
 def batch_key(root: bytes) -> bytes:
     return b"record-batch/" + root
 
@@ -229,23 +237,30 @@ def _batch(context: Context, body: Batch) -> None:
     context.view.save(batch_key(body.root), row)
 
 
-def _owned(context: Context, commitment: bytes, proof: ItemProof | None) -> RecordRow:
-    """Return the live row of ``commitment``, made from its batch when it has none yet."""
-    row = context.view.load(RecordRow, record_key(commitment))
-    if row is None:
-        row = _row_from_batch(context, commitment, proof)
+def _owned(
+    context: Context, commitment: bytes, proof: ItemProof | None
+) -> tuple[bytes, RecordRow]:
+    """Return state key and live row of ``commitment``; an item's is made from its batch."""
+    if proof is None:
+        key = record_key(commitment)
+        row = context.view.load(RecordRow, key)
+        if row is None:
+            raise Refused(UNKNOWN)
+    else:
+        key = item_key(proof.root, commitment)
+        row = context.view.load(RecordRow, key) or _row_from_batch(context, commitment, proof)
     if row.org != context.org.id:
         raise Refused(NOT_OWNER)
     if row.status == GONE:
         raise Refused(RETRACTED)
     if row.successor is not None:
         raise Refused(SUPERSEDED)
-    return row
+    return key, row
 
 
-def _row_from_batch(context: Context, commitment: bytes, proof: ItemProof | None) -> RecordRow:
-    batch = None if proof is None else context.view.load(BatchRow, batch_key(proof.root))
-    if proof is None or batch is None:
+def _row_from_batch(context: Context, commitment: bytes, proof: ItemProof) -> RecordRow:
+    batch = context.view.load(BatchRow, batch_key(proof.root))
+    if batch is None:
         raise Refused(UNKNOWN)
     if not merkle.verify_inclusion(
         merkle.leaf_hash(commitment),
@@ -271,18 +286,18 @@ def _row_from_batch(context: Context, commitment: bytes, proof: ItemProof | None
 
 
 def _amend(context: Context, body: Amend) -> None:
-    row = _owned(context, body.previous, body.proof)
+    key, row = _owned(context, body.previous, body.proof)
     if body.anchor.commitment == body.previous:
         raise Refused(EXISTS)  # an item without a row of its own would succeed itself
     _new_row(context, body.anchor, row.version + 1, body.previous)
     closed = replace(row, status=AMENDED, successor=body.anchor.commitment)
-    context.view.save(record_key(body.previous), closed)
+    context.view.save(key, closed)
     _index(context, body.anchor.commitment, body.anchor.tag, b"amend")
 
 
 def _retract(context: Context, body: Retract) -> None:
-    row = _owned(context, body.commitment, body.proof)
-    context.view.save(record_key(body.commitment), replace(row, status=GONE))
+    key, row = _owned(context, body.commitment, body.proof)
+    context.view.save(key, replace(row, status=GONE))
     _index(context, body.commitment, None, b"retract")
 
 

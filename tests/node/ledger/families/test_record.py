@@ -156,8 +156,9 @@ def test_items_that_do_not_give_the_root_are_refused(chain: Chain) -> None:
 def test_the_row_of_an_amended_item_names_its_batch(chain: Chain) -> None:
     apply(chain, batch(ITEMS))
     assert apply(chain, amend("c", "c2", proof=item_proof(ITEMS, "c"))) == "applied"
-    old, new = row(chain, "c"), row(chain, "c2")
-    assert old is not None
+    raw = chain.store.state_get(record.item_key(batch_root(ITEMS), digest("c")))
+    assert raw is not None
+    old, new = wire.decode(RecordRow, raw, size_max=1 << 16), row(chain, "c2")
     assert new is not None
     assert (old.status, old.successor, old.batch_root) == (
         "amended",
