@@ -79,9 +79,7 @@ class Store(Reader):
         self._lock = lock
         self._turn = threading.Lock()
         self._closed = False
-        if segments.numbers() and next(kv.scan(b"", b"\xff", limit=1), None) is None:
-            # Votes are gone with the rows: starting empty would forget them and cut all bodies.
-            raise Corrupt("no row beside block bodies", where="LevelDB")
+        _refuse_lost_rows(kv, segments)
         schema.bind(kv, network=network, create=create)
         tail = kv.get(keys.TAIL)
         self.torn_bytes = segments.recover(None if tail is None else Pointer.decode(tail))
@@ -316,6 +314,14 @@ def _refuse_lost_index(kv_dir: Path, segments_dir: Path) -> None:
     left = (kv_dir.glob("*.ldb"), kv_dir.glob("*.log"), segments_dir.glob("*.seg"))
     if any(any(found) for found in left):
         raise Corrupt("the file CURRENT is gone, not what it spoke of", where=str(kv_dir))
+
+
+def _refuse_lost_rows(kv: KV, segments: Segments) -> None:
+    """Raise ``Corrupt`` for bodies without any row, for the same reason."""
+    if kv.get(keys.SCHEMA) is not None or not segments.numbers():
+        return
+    if next(kv.scan(b"", b"\xff", limit=1), None) is None:
+        raise Corrupt("there is no row beside block bodies", where="LevelDB")
 
 
 def _directories(data_dir: Path, *, create: bool) -> Path:

@@ -37,7 +37,7 @@ def batches(raws: Iterable[bytes]) -> Iterator[tuple[bytes, ...]]:
 
 def encode_transactions(raws: Sequence[bytes]) -> bytes:
     """Return the body of one TRANSACTIONS frame; ``raws`` come from ``batches``."""
-    return codec.encode(list(raws))
+    return codec.encode_typed(list(raws))
 
 
 def decode_transactions(body: bytes) -> tuple[bytes, ...]:

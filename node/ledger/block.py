@@ -76,7 +76,7 @@ def txids_root(txids: Sequence[bytes]) -> bytes:
 
 def encode_body(header: Header, raws: Sequence[bytes]) -> bytes:
     """Return the canonical body: the header's eight fields and the list of transactions."""
-    return codec.encode([*wire.to_value(header), list(raws)])
+    return codec.encode_typed([*wire.to_value(header), list(raws)])
 
 
 def decode_body(raw: bytes, *, size_max: int) -> tuple[Header, list[bytes]]:

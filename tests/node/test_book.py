@@ -11,7 +11,10 @@ from node.book import Book, Tip
 from node.check import check_ledger
 from node.ledger import block as blocks
 from node.ledger import merkle, smt
+from node.ledger.receipt import verify_receipt
 from node.ledger.state import genesis_state, institution_key
+from node.publish import policy_of
+from node.queries import Queries
 from storage.errors import StorageFailure
 from storage.fault import Plan, Step, open_faulty
 from storage.store import Store
@@ -192,6 +195,32 @@ def test_a_block_is_whole_or_absent_after_failure_of(
             chain.apply(second)
         assert chain.book.tip == new
         chain.commit()
+    assert check_ledger(data, founded).findings == ()
+
+
+@pytest.mark.parametrize("persisted", [False, True])
+def test_publishing_may_fail_and_the_block_stands(tmp_path: Path, persisted: bool) -> None:
+    """The last step of a commit: the certified checkpoint.  Losing it loses no block, and the
+    members' cosignatures give it again after the restart."""
+    founded, data = genesis(), tmp_path / "data"
+    with Chain(data, founded) as chain:
+        chain.commit()
+    plan = Plan("batch_write", persisted, countdown=3)  # body, block, then the checkpoint
+    faulty = open_faulty(data, plan, network=founded.network)
+    with Chain(data, founded, store=faulty) as chain:
+        tx = chain.tx(anchor("a"))
+        chain.apply(chain.body(tx))
+        new = chain.book.tip
+        with pytest.raises(StorageFailure, match="batch_write"):
+            chain.certify()
+    with Chain(data, founded) as chain:
+        assert chain.book.tip == new
+        assert (chain.store.checkpoint(new.height) is not None) == persisted
+        note = chain.certify()
+        assert chain.store.latest_checkpoint() == (new.height, note)
+        receipt = Queries(chain.store, chain.book).receipt(tx.txid)
+        assert receipt is not None
+        assert verify_receipt(receipt, policy_of(founded)).height == new.height
     assert check_ledger(data, founded).findings == ()
 
 
