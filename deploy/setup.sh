@@ -30,7 +30,18 @@ if [ ! -x "$venv/bin/python" ]; then
                 "apt-get install python$minor-venv, then again"
     fi
 fi
-if ! "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -e '.[dev]'; then
-    fail "packages could not be installed" \
+packages() {
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+}
+
+if ! packages; then
+    # plyvel has no wheels for Python 3.13 and newer: there it is compiled against LevelDB.
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+        printf 'trying again with a compiler and the LevelDB headers\n'
+        apt-get update -qq >/dev/null 2>&1 || true
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq g++ libleveldb-dev python3-dev \
+            >/dev/null 2>&1 || true
+    fi
+    packages || fail "packages could not be installed" \
         "check the network; on Python 3.13 or newer: apt-get install g++ libleveldb-dev python3-dev, or use Python 3.11 or 3.12"
 fi

@@ -265,60 +265,6 @@ def test_counters_are_looked_at_as_changes():
                 assert re.search(rf"(?:rate|increase)\({name}\[", rule["expr"])
 
 
-# --- founding ------------------------------------------------------------------------------
-
-
-def found(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(DEPLOY / "found_network.py"), *arguments],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-
-
-@pytest.fixture
-def cards(tmp_path):
-    paths = []
-    for name in ("hospital-b", "hospital-a", "payer-d", "laboratory-c"):
-        founder = institution(
-            NodeKeys.generate(name), name=name.title(), roles=("author",), validator=True
-        )
-        path = tmp_path / f"card-{name}.json"
-        path.write_text(json.dumps(join_card(founder)))
-        paths.append(str(path))
-    return paths
-
-
-def test_join_cards_found_a_network(tmp_path, cards):
-    out = tmp_path / "founded"
-    done = found("--name", "region-1", "--engine", "pbft", "--out", str(out), *cards)
-    assert done.returncode == 0, done.stderr
-    genesis = Genesis.decode((out / "genesis.bin").read_bytes())
-    assert [item.id for item in genesis.validators] == sorted(
-        ["hospital-a", "hospital-b", "laboratory-c", "payer-d"]
-    )
-    policy = Policy.from_text((out / "policy.json").read_text())
-    assert (policy.network, policy.quorum) == (genesis.network, 3)
-    shown = found("--show", str(out / "genesis.bin"))
-    assert shown.stdout == done.stdout
-    assert genesis.network.hex() in shown.stdout
-
-
-def test_founding_replaces_nothing_and_refuses_what_is_no_card(tmp_path, cards):
-    out = str(tmp_path / "founded")
-    assert found("--name", "region-1", "--out", out, *cards).returncode == 0
-    again = found("--name", "region-1", "--out", out, *cards)
-    assert again.returncode == 1
-    assert "will not replace" in again.stderr
-    (tmp_path / "no-card.json").write_text("{}")
-    wrong = found("--name", "r", "--out", str(tmp_path / "x"), str(tmp_path / "no-card.json"))
-    assert wrong.returncode == 1
-    assert "not a join card" in wrong.stderr
-    twice = found("--name", "r", "--out", str(tmp_path / "y"), cards[0], cards[0])
-    assert twice.returncode == 1
-    assert not (tmp_path / "y").exists()
-
-
 # --- what the manual tells people to run -----------------------------------------------------
 
 

@@ -78,6 +78,16 @@ def test_every_command_and_option_is_documented():
                 assert f"`{option.opts[-1]}`" in section, f"{title} {option.opts[-1]}"
 
 
+def test_every_option_has_a_help_text():
+    silent = [
+        f"chartseal {' '.join((*path, option.opts[-1]))}"
+        for path, command in commands().items()
+        for option in command.params
+        if isinstance(option, click.Option) and not (option.help or "").strip()
+    ]
+    assert silent == []
+
+
 def test_every_setting_and_its_variable_are_documented():
     text = page("configuration.md")
     for item in settings.SETTINGS.values():
@@ -122,6 +132,15 @@ def test_every_log_event_is_documented():
     assert all(f"| `{name}` |" in page("operations.md") for name in facts.log_events())
 
 
+def test_the_node_logs_through_events_only():
+    elsewhere = [
+        path.relative_to(ROOT).as_posix()
+        for path in sorted((ROOT / "node").rglob("*.py"))
+        if "getLogger" in path.read_text() and path.name != "log.py"
+    ]
+    assert elsewhere == []
+
+
 def test_every_exit_code_that_forbids_a_restart_has_its_own_advice():
     text = page("operations.md")
     for code in errors.EXIT_DO_NOT_RESTART:
@@ -164,7 +183,7 @@ def test_no_document_names_a_variable_that_is_gone():
 
 
 def test_no_document_names_a_setting_or_event_that_is_gone():
-    sections = "|".join([*settings.SECTIONS, "peer", "block"])
+    sections = "|".join([*settings.SECTIONS, "peer", "block", "request"])
     events = facts.log_events()
     gone = [
         (at, span)

@@ -24,6 +24,12 @@ EVENTS: Final = {
     "node.stop": "An orderly end after SIGTERM or SIGINT.",
     "peer.up": "This member proved its key and is connected.",
     "peer.down": "The connection to this member ended; it is dialled again by itself.",
+    "request.failed": "A request could not be served for the reason in `code`: disk, quorum, "
+    "shutdown. The client has the same code and request id.",
+    "request.internal": "A fault of this software while answering: the exception's type and "
+    "where it was raised, never its text. Report it.",
+    "request.malformed": "Bytes that are no HTTP request came from this address; any stranger "
+    "can cause it.",
 }
 
 

@@ -35,7 +35,13 @@ def block() -> None:
 
 @block.command("list")
 @click.option("--from", "first", type=click.IntRange(1), help="Default: the newest ones.")
-@click.option("--limit", type=click.IntRange(1, PAGE_MAX), default=20, show_default=True)
+@click.option(
+    "--limit",
+    type=click.IntRange(1, PAGE_MAX),
+    default=20,
+    show_default=True,
+    help="How many blocks at most.",
+)
 @curl_option
 @click.pass_obj
 def list_(session: Session, first: int | None, limit: int, curl: bool) -> None:

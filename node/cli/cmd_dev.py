@@ -1,6 +1,7 @@
 """`chartseal dev cluster`: a network of real nodes on this machine."""
 
 import contextlib
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,15 @@ _directory_option = click.option(
     show_default=True,
     help="Where the cluster's files are.",
 )
+_wait_option = click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(1, 600),
+    default=60,
+    show_default=True,
+    metavar="SECONDS",
+    help="Patience with each node until it is ready.",
+)
 _nodes_argument = click.argument("nodes", nargs=-1)
 _COLUMNS = ("node", "pid", "ready", "height", "peers", "endpoint", "ops_endpoint")
 
@@ -38,17 +48,26 @@ def cluster() -> None:
 @cluster.command()
 @_directory_option
 @click.option(
-    "-n", "--nodes", type=click.IntRange(1, MEMBERS_MAX), default=4, show_default=True
+    "-n",
+    "--nodes",
+    type=click.IntRange(1, MEMBERS_MAX),
+    default=4,
+    show_default=True,
+    help="How many institutions, one node each.",
 )
 @click.option(
-    "--consensus", type=click.Choice(["pbft", "raft"]), default="pbft", show_default=True
+    "--consensus",
+    type=click.Choice(["pbft", "raft"]),
+    default="pbft",
+    show_default=True,
+    help="Ordering engine.",
 )
 @click.pass_obj
 def init(session: Session, directory: Path, nodes: int, consensus: str) -> None:
-    """Make genesis, keys, configurations and an access token for a network."""
+    """Make genesis, keys, configurations and an access token."""
     made = Cluster.create(directory, members=nodes, engine=consensus)
     session.talk(f"made {nodes} nodes ({consensus}) in {directory}")
-    session.talk(f"next: chartseal dev cluster up --dir {directory}")
+    session.talk(f"next: chartseal dev cluster up --dir {shlex.quote(str(directory))}")
     session.show(
         {
             "directory": str(made.directory),
@@ -62,17 +81,20 @@ def init(session: Session, directory: Path, nodes: int, consensus: str) -> None:
 
 @cluster.command()
 @_directory_option
-@click.option("--wait", "wait_s", type=click.FloatRange(1, 600), default=60, show_default=True)
+@_wait_option
 @_nodes_argument
 @click.pass_obj
 def up(session: Session, directory: Path, wait_s: float, nodes: tuple[str, ...]) -> None:
-    """Start NODES (default: all) in the background and wait until they are ready."""
+    """Start NODES (default: all) in the background; wait until ready."""
     opened = Cluster(directory)
     chosen = list(_chosen(opened, nodes))
     for at in chosen:
         opened.start(at)
     for at in chosen:
         opened.wait_ready(at, wait_s)
+    session.talk(
+        f'next: eval "$(chartseal dev cluster env --dir {shlex.quote(str(directory))})"'
+    )
     _show(session, opened)
 
 
@@ -81,7 +103,11 @@ def up(session: Session, directory: Path, wait_s: float, nodes: tuple[str, ...])
 @click.pass_obj
 def down(session: Session, directory: Path) -> None:
     """Stop every node with SIGTERM; touches no process but ours."""
-    session.talk(f"stopped {Cluster(directory).down()} nodes")
+    opened = Cluster(directory)
+    stopped = opened.down()
+    session.talk(f"stopped {stopped} nodes")
+    if session.json:
+        _show(session, opened)
 
 
 @cluster.command()
@@ -93,23 +119,26 @@ def kill(session: Session, directory: Path, nodes: tuple[str, ...]) -> None:
     opened = Cluster(directory)
     if not nodes:
         raise click.UsageError("name at least one node")
-    for at in _chosen(opened, nodes):
+    for at in list(_chosen(opened, nodes)):  # every name is checked before the first ends
         ran = opened.kill(at)
         session.talk(f"{opened.members[at].id} {'killed' if ran else 'was not running'}")
+    if session.json:
+        _show(session, opened)
 
 
 @cluster.command()
 @_directory_option
-@click.option("--wait", "wait_s", type=click.FloatRange(1, 600), default=60, show_default=True)
+@_wait_option
 @_nodes_argument
 @click.pass_obj
 def restart(session: Session, directory: Path, wait_s: float, nodes: tuple[str, ...]) -> None:
     """Stop and start NODES (default: all), one after the other."""
     opened = Cluster(directory)
-    for at in _chosen(opened, nodes):
+    for at in list(_chosen(opened, nodes)):
         opened.restart(at)
         opened.wait_ready(at, wait_s)
         session.talk(f"{opened.members[at].id} is ready")
+    _show(session, opened)
 
 
 @cluster.command()
@@ -124,7 +153,36 @@ def status(session: Session, directory: Path) -> None:
 
 @cluster.command()
 @_directory_option
-@click.option("-n", "--lines", type=click.IntRange(1, 100_000), default=20, show_default=True)
+@click.argument("node", default="1")
+@click.pass_obj
+def env(session: Session, directory: Path, node: str) -> None:
+    """Print the shell variables that lead later commands to NODE.
+
+    NODE is the first one unless named.  For use as: eval "$(chartseal dev cluster env)"
+    """
+    opened = Cluster(directory)
+    at = next(_chosen(opened, (node,)))
+    values = {
+        "CHARTSEAL_ENDPOINT": opened.endpoint(at),
+        "CHARTSEAL_TOKEN_FILE": str(opened.token_path),
+    }
+    if session.json:
+        session.show(values)
+        return
+    for name, value in values.items():
+        click.echo(f"export {name}={shlex.quote(value)}")
+
+
+@cluster.command()
+@_directory_option
+@click.option(
+    "-n",
+    "--lines",
+    type=click.IntRange(1, 100_000),
+    default=20,
+    show_default=True,
+    help="How many lines of each node.",
+)
 @_nodes_argument
 def logs(directory: Path, lines: int, nodes: tuple[str, ...]) -> None:
     """Print the last lines of the logs of NODES (default: all)."""
@@ -146,6 +204,8 @@ def clean(session: Session, directory: Path, yes: bool) -> None:
     opened.down()
     shutil.rmtree(opened.directory)
     session.talk(f"deleted {opened.directory}")
+    if session.json:
+        session.show({"deleted": str(opened.directory)})
 
 
 def _chosen(opened: Cluster, nodes: tuple[str, ...]) -> Iterator[int]:

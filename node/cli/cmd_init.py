@@ -43,9 +43,30 @@ def _id(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
 @click.option(
     "--validator/--no-validator", default=True, show_default=True, help="Whether it votes."
 )
-@click.option("--p2p-listen", default="127.0.0.1:7650", show_default=True, callback=_address)
-@click.option("--api-listen", default="127.0.0.1:7651", show_default=True, callback=_address)
-@click.option("--ops-listen", default="127.0.0.1:7652", show_default=True, callback=_address)
+@click.option(
+    "--p2p-listen",
+    default="127.0.0.1:7650",
+    show_default=True,
+    metavar="HOST:PORT",
+    callback=_address,
+    help="Where it listens for the other members.",
+)
+@click.option(
+    "--api-listen",
+    default="127.0.0.1:7651",
+    show_default=True,
+    metavar="HOST:PORT",
+    callback=_address,
+    help="Where it listens for clients.",
+)
+@click.option(
+    "--ops-listen",
+    default="127.0.0.1:7652",
+    show_default=True,
+    metavar="HOST:PORT",
+    callback=_address,
+    help="Where it listens for health checks and metrics.",
+)
 @click.option(
     "--passphrase-file",
     type=click.Path(dir_okay=False, path_type=Path),

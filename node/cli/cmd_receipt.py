@@ -11,7 +11,16 @@ from node import records
 from node.cli import verdict as verdicts
 from node.cli.main import Group
 from node.cli.output import Session
-from node.cli.remote import RECEIPT_TEXT, SECRET_FILE, TXID, Hex, Remote, curl_option, utc
+from node.cli.remote import (
+    RECEIPT_TEXT,
+    SECRET_FILE,
+    TXID,
+    Hex,
+    Remote,
+    curl_option,
+    lang_option,
+    utc,
+)
 from node.errors import ChartsealError, Exit
 from node.ledger.checkpoint import CheckpointMalformed, Policy
 from node.ledger.registry import result_of
@@ -85,7 +94,7 @@ def policy(session: Session, out: Path | None, curl: bool) -> None:
               help="Whose cosignatures count (`receipt policy`).")  # fmt: skip
 @click.option("--record", type=SECRET_FILE, help="A copy to check against the receipt.")
 @click.option("--opening", type=SECRET_FILE, help="Its opening; default: RECORD.opening.json.")
-@click.option("--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True)
+@lang_option
 @click.pass_obj
 def verify(
     session: Session,

@@ -28,7 +28,18 @@ from node.cli.anchoring import (
 )
 from node.cli.main import Group
 from node.cli.output import Session
-from node.cli.remote import SECRET_FILE, Hex, Remote, curl_option, pick, refused, rows_of, utc
+from node.cli.remote import (
+    SECRET_FILE,
+    Hex,
+    Remote,
+    curl_option,
+    lang_option,
+    pick,
+    refused,
+    rows_of,
+    utc,
+    wait_option,
+)
 from node.errors import ChartsealError, Exit
 from node.ledger.families.record import REASONS, Amend, Batch, ItemProof, Retract
 from node.ledger.transaction import parse
@@ -65,9 +76,7 @@ def record() -> None:
 @click.option("--subject-counter-file", type=SECRET_FILE, help="Default: beside the secret.")
 @click.option("--out", type=_PATH, help="Directory for openings and receipts.")
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Until committed.")
-@click.option(
-    "--wait-timeout", type=click.FloatRange(0.1, 3600), default=60.0, show_default=True
-)
+@wait_option
 @click.option("--receipts", is_flag=True, help="Fetch a receipt for every record.")
 @click.option("--resume", is_flag=True, help="Finish an earlier run; repeat nothing.")
 @curl_option
@@ -221,7 +230,7 @@ def _chunk(waiting: list[Kept], out: Path, options: dict[str, Any], *, tagged: b
 @click.option("--opening", type=SECRET_FILE, help="Default: FILE.opening.json.")
 @click.option("--receipt", type=SECRET_FILE, help="Check offline; needs --policy.")
 @click.option("--policy", type=SECRET_FILE, help="Whose cosignatures count.")
-@click.option("--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True)
+@lang_option
 @curl_option
 @click.pass_obj
 def verify(
@@ -289,7 +298,13 @@ def batch_proof(remote: Remote, commitment: bytes) -> ItemProof | None:
 @record.command()
 @click.argument("commitment", type=COMMITMENT)
 @click.argument("file", type=SECRET_FILE)
-@click.option("--reason", type=click.Choice(REASONS), default="amended", show_default=True)
+@click.option(
+    "--reason",
+    type=click.Choice(REASONS),
+    default="amended",
+    show_default=True,
+    help="Why, as the ledger keeps it.",
+)
 @click.option("--media-type", help="Default: by the file's ending.")
 @click.option(
     "--subject-secret-file", type=SECRET_FILE, help="The patient's secret, 64 hex digits."
@@ -297,9 +312,7 @@ def batch_proof(remote: Remote, commitment: bytes) -> ItemProof | None:
 @click.option("--subject-counter-file", type=SECRET_FILE, help="Default: beside the secret.")
 @click.option("--out", type=_PATH, help="Directory for the opening and the receipt.")
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Until committed.")
-@click.option(
-    "--wait-timeout", type=click.FloatRange(0.1, 3600), default=60.0, show_default=True
-)
+@wait_option
 @click.option("--receipts", is_flag=True, help="Fetch the receipt.")
 @curl_option
 @click.pass_obj
@@ -329,9 +342,7 @@ def amend(
 @record.command()
 @click.argument("commitment", type=COMMITMENT)
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option(
-    "--wait-timeout", type=click.FloatRange(0.1, 3600), default=60.0, show_default=True
-)
+@wait_option
 @curl_option
 @click.pass_obj
 def retract(

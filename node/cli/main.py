@@ -20,6 +20,7 @@ from node.cli.output import Boundary, Session
 # name: (where the command is, one line of help)
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "init": ("node.cli.cmd_init:init", "Make a node's directory: keys, configuration."),
+    "genesis": ("node.cli.cmd_genesis:genesis", "Found a network from join cards."),
     "run": ("node.cli.cmd_run:run", "Run the node in the foreground."),
     "key": ("node.cli.cmd_key:key", "Make, show, check and re-encrypt key files."),
     "config": ("node.cli.cmd_config:config", "Show and check the configuration."),
@@ -73,10 +74,12 @@ class LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         rows = [(name, text) for name, (_, text) in self._table.items()]
-        for name in super().list_commands(ctx):
+        names = super().list_commands(ctx)
+        limit = formatter.width - 6 - max((len(name) for name in names), default=0)
+        for name in names:
             command = super().get_command(ctx, name)
             if command is not None and not command.hidden:
-                rows.append((name, command.get_short_help_str()))
+                rows.append((name, command.get_short_help_str(limit)))
         if rows:
             with formatter.section("Commands"):
                 formatter.write_dl(rows)

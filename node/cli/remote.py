@@ -30,6 +30,21 @@ _HEX32: Final = re.compile(r"[0-9a-fA-F]{64}")
 curl_option = click.option(
     "--curl", is_flag=True, help="Print the equivalent curl command instead of asking the node."
 )
+wait_option = click.option(
+    "--wait-timeout",
+    type=click.FloatRange(0.1, 3600),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Patience with the ledger; what came no further stays submitted.",
+)
+lang_option = click.option(
+    "--lang",
+    type=click.Choice(["en", "zh"]),
+    default="en",
+    show_default=True,
+    help="Language of the verdict.",
+)
 SECRET_FILE: Final = click.Path(dir_okay=False, path_type=Path)
 
 

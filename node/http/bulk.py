@@ -8,7 +8,6 @@ A client must read while it writes: answers that nobody takes stop the stream af
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
@@ -25,7 +24,6 @@ from node.intake import Answer as Outcome
 from node.ledger.transaction import TRANSACTION_BYTES_MAX, TransactionMalformed
 from node.service import Service
 
-logger = logging.getLogger(__name__)
 PARSED_AT_ONCE: Final = 32
 _RETRY_S: Final = 0.05
 _encoder: Final = msgspec.json.Encoder()

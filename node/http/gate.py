@@ -14,7 +14,7 @@ from typing import Final
 
 from aiohttp import web
 
-from node import errors
+from node import errors, log
 from node.errors import ChartsealError
 from node.http import answers
 from node.http.answers import Api, Handler, Route
@@ -25,7 +25,6 @@ from node.queries import ReceiptPending
 from node.service import CursorInvalid, TooManyWaiters
 from storage.errors import StorageError
 
-logger = logging.getLogger(__name__)
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _TYPED: Final = (
     ChartsealError,
@@ -72,7 +71,12 @@ class Gate:
         except _TYPED as error:
             found = errors.from_exception(error)
             if found.entry.status >= 500 and found.code not in ("overloaded", "mempool-full"):
-                logger.warning("request %s: %s", request_id, found)
+                log.event(
+                    "request.failed",
+                    level=logging.WARNING,
+                    request=request_id,
+                    code=found.code,
+                )
         return self._refusal(request, found, request_id, headers)
 
     def _refusal(

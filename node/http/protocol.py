@@ -1,24 +1,24 @@
 """The last line: what reaches no handler, or escapes from one, is answered as a problem too.
 
-Owns: answers to bytes that are not HTTP, and to exceptions nobody named; one log line each,
-without traceback for the former because any stranger can cause it.  Refuses: the text of an
-exception towards the client; it may hold content.
+Owns: answers to bytes that are not HTTP, and to exceptions nobody named; one log event each.
+Refuses: the text of an exception, towards the client and in the log; it may hold content.
 """
 
 import asyncio
 import logging
 import secrets
+import traceback
+from pathlib import Path
 from typing import Final
 
 from aiohttp import web
 
-from node import errors
+from node import errors, log
 from node.errors import ChartsealError
 from node.http import answers
 from node.http.answers import Api
 from node.http.limits import HANDLER_ARGUMENTS
 
-logger = logging.getLogger(__name__)
 API: Final = web.AppKey("api", Api)
 
 
@@ -39,10 +39,21 @@ class _Protocol(web.RequestHandler):
         request_id = request.get(answers.REQUEST_ID) or secrets.token_hex(8)
         if status >= 500:
             error = ChartsealError("internal", f"unforeseen {type(exc).__name__}")
-            logger.error("request %s failed", request_id, exc_info=exc)
+            log.event(
+                "request.internal",
+                level=logging.ERROR,
+                request=request_id,
+                error=type(exc).__name__,
+                place=_place(exc),
+            )
         else:
             error = ChartsealError(errors.code_of_status(status), "not a well-formed request")
-            logger.warning("request %s: malformed HTTP from %s", request_id, request.remote)
+            log.event(
+                "request.malformed",
+                level=logging.WARNING,
+                request=request_id,
+                remote=request.remote,
+            )
         if request.writer.output_size > 0:
             raise ConnectionError("an answer has begun already")
         response = answers.problem(
@@ -59,6 +70,12 @@ class _Protocol(web.RequestHandler):
         )
         response.force_close()
         return response
+
+
+def _place(error: BaseException | None) -> str:
+    """Return file and line where ``error`` was raised: enough to find it, and no content."""
+    frames = traceback.extract_tb(None if error is None else error.__traceback__)
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
 
 
 class _Server(web.Server):

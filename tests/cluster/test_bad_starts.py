@@ -30,6 +30,7 @@ from node.ledger.genesis import Genesis
 from storage import keys as rows
 from storage.schema import SCHEMA_VERSION, Schema
 from storage.store import Store
+from tests.support.hostile import configure
 
 pytestmark = pytest.mark.cluster
 
@@ -133,34 +134,18 @@ def refused_untouched(net: Cluster, code: str, *words: str, exit_code: Exit) -> 
     assert every_byte(net) == before
 
 
-def configure(net: Cluster, line: str, *, section: str) -> None:
-    """Set ``line`` ("key = value") in the configuration file's ``section``."""
-    path = net.node_dir(0) / CONFIG_NAME
-    key = line.partition(" =")[0]
-    kept, current = [], ""
-    for old in path.read_text().splitlines():
-        if old.startswith("["):
-            current = old.strip("[]")
-        if current == section and re.match(rf"(# )?{key} =", old):
-            continue
-        kept.append(old)
-        if old == f"[{section}]":
-            kept.append(line)
-    path.write_text("\n".join(kept) + "\n")
-
-
 # --- configuration ------------------------------------------------------------------------
 
 
 def test_an_unknown_setting_is_refused_with_a_suggestion(net: Cluster) -> None:
-    configure(net, "listn = 5", section="p2p")
+    configure(net, 0, "listn = 5", section="p2p")
     refused_untouched(
         net, "config-unknown-key", "did you mean listen?", exit_code=Exit.BAD_CONFIG
     )
 
 
 def test_a_setting_of_the_wrong_type_is_refused_with_its_line(net: Cluster) -> None:
-    configure(net, "mempool_transactions_max = true", section="limits")
+    configure(net, 0, "mempool_transactions_max = true", section="limits")
     refused_untouched(
         net,
         "config-invalid",
@@ -186,7 +171,7 @@ def test_a_malformed_genesis_file_is_refused(net: Cluster) -> None:
 
 
 def test_an_institution_that_genesis_does_not_know_is_refused(net: Cluster) -> None:
-    configure(net, 'id = "elsewhere"', section="node")
+    configure(net, 0, 'id = "elsewhere"', section="node")
     refused_untouched(net, "config-invalid", "elsewhere", exit_code=Exit.BAD_CONFIG)
 
 

@@ -56,9 +56,9 @@ class Raft:
             election_ms_spread=250,
             heartbeat_ms=50,
             window=plan.window,
-            message_entries_max=1 + plan.seed % 5,
-            inflight_messages_max=1 + plan.seed % 4,
-            log_keep_entries=(2, 4, 16, 2048)[plan.seed % 4],
+            message_entries_max=plan.message_entries_max,
+            inflight_messages_max=plan.inflight_messages_max,
+            log_keep_entries=plan.log_keep_entries,
         )
         return RaftEngine(config, **state)
 

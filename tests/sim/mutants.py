@@ -32,6 +32,7 @@ class Mutant:
     seeds_max: int
     plant: Callable[[], list[Planting]]
     first: int = 0
+    hard: bool = False  # needs the harsh plans
 
 
 @contextmanager
@@ -59,7 +60,7 @@ def hunt(mutant: Mutant, *, first: int | None = None) -> Found | None:
     with planted(mutant):
         for seed in range(start, mutant.seeds_max):
             try:
-                play(seed, mutant.engine)
+                play(seed, mutant.engine, hard=mutant.hard)
             except Exception as error:
                 where = traceback.extract_tb(error.__traceback__)[-1].name
                 return Found(seed, f"{type(error).__name__} in {where}: {error}"[:80])
@@ -311,9 +312,23 @@ MUTANTS = (
     Mutant("vote not written", "raft", 400, vote_not_written, first=124),
     Mutant("vote for any log", "raft", 100, vote_for_any_log, first=15),
     Mutant("truncate on a shorter append", "raft", 200, truncate_on_a_shorter_append, first=45),
+    Mutant(
+        "commit entries of older terms",
+        "raft",
+        2000,
+        commit_entries_of_older_terms,
+        hard=True,
+    ),
     Mutant("textbook quorum 2f + 1", "pbft", 100, textbook_quorum),
     Mutant("quorum of f + 1", "pbft", 20, quorum_of_one_honest),
     Mutant("new view carries nothing over", "pbft", 400, new_view_carries_nothing, first=112),
+    Mutant(
+        "prepared certificate not written",
+        "pbft",
+        2000,
+        prepared_certificate_not_written,
+        hard=True,
+    ),
     Mutant("accepted proposal not written", "pbft", 100, accepted_proposal_not_written),
     Mutant("view not written", "pbft", 50, view_not_written),
     Mutant("commits for any block count", "pbft", 50, votes_for_any_block_count),

@@ -5,7 +5,7 @@ that a frequent fault does not hide a rare one.
 """
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 MS = 1000  # microseconds
 
@@ -41,6 +41,9 @@ class Plan:
     depose: float  # chance that a new leader is struck at the start of its round
     skew_ms: int
     step_while_writing: bool
+    message_entries_max: int  # Raft: log entries in one append
+    inflight_messages_max: int  # Raft: appends under way to one follower
+    log_keep_entries: int  # Raft: what compaction leaves
     real_keys: bool
     byzantine: tuple[tuple[int, str], ...]
 
@@ -86,6 +89,47 @@ def draw(seed: int, engine: str) -> Plan:
         depose=rng.uniform(0.2, 0.9) if sometimes(0.3) else 0.0,
         skew_ms=rng.choice((0, 0, 50, 400)),
         step_while_writing=sometimes(0.6),
+        message_entries_max=1 + seed % 5,
+        inflight_messages_max=1 + seed % 4,
+        log_keep_entries=(2, 4, 16, 2048)[seed % 4],
         real_keys=engine == "pbft" and seed % 97 == 5,
         byzantine=byzantine,
+    )
+
+
+def harsh(seed: int, engine: str) -> Plan:
+    """Return a plan in which leaders fall all the time, for a longer while.
+
+    Faults in the rules about old leaders need several changes of leader in a row, each at a
+    bad moment; ordinary plans seldom have them.
+    """
+    rng = random.Random(f"harsh/{engine}/{seed}")
+    latency_us = rng.choice((2000, 5000, 10_000))
+    return replace(
+        draw(seed, engine),
+        members=rng.choice((3, 5)) if engine == "raft" else 4,
+        faults_us=12_000 * MS,
+        transactions=60,
+        block_transactions_max=1,
+        latency_us=latency_us,
+        latency_spread_us=2 * latency_us,
+        loss=rng.choice((0.05, 0.15, 0.25)),
+        slow_message=0.02,
+        partition_us=500 * MS,
+        partition_stability_us=rng.choice((200, 400, 700)) * MS,
+        crash_us=rng.choice((120, 500)) * MS,
+        crash_point=0.0,
+        power_loss=1.0,
+        down_us=50 * MS,
+        sync_us=500,
+        slow_sync=0.0,
+        apply_us=0,
+        pause_us=0,
+        depose=0.95,
+        step_while_writing=True,
+        message_entries_max=1,
+        inflight_messages_max=1,
+        log_keep_entries=2,
+        real_keys=False,
+        byzantine=(),
     )

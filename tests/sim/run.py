@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
+from tests.sim.plan import draw, harsh  # noqa: E402
 from tests.sim.world import Outcome, play  # noqa: E402 - the path comes first
 
 ENGINES = ("raft", "pbft")
@@ -30,26 +31,32 @@ class Failure:
     engine: str
     what: str
     where: str
+    hard: bool
 
     def replay(self) -> str:
+        if self.hard:
+            script = "python tests/sim/run.py --hard"
+            return f"{script} --start {self.seed} --seeds 1 --engine {self.engine}"
         return f"make sim FROM={self.seed} SEEDS=1 ENGINE={self.engine}"
 
 
-def attempt(job: tuple[str, int]) -> Outcome | Failure:
+def attempt(job: tuple[str, int, bool]) -> Outcome | Failure:
     """Play one seed; an exception of any kind is the seed's failure."""
-    engine, seed = job
+    engine, seed, hard = job
     twice = seed % 100 == 0
     gc.disable()  # a seed is short, and its cycles die with it
     try:
-        outcome = play(seed, engine, fingerprints=twice)
+        outcome = play(seed, engine, fingerprints=twice, hard=hard)
         if twice:
-            again = play(seed, engine, fingerprints=True)
+            again = play(seed, engine, fingerprints=True, hard=hard)
             if again != outcome:
-                return Failure(seed, engine, "determinism: two runs of one seed differ", "")
+                return Failure(
+                    seed, engine, "determinism: two runs of one seed differ", "", hard
+                )
     except Exception as error:
         at = traceback.extract_tb(error.__traceback__)[-1]
         what = f"{type(error).__name__} in {at.name}: {error}"
-        return Failure(seed, engine, what, traceback.format_exc(limit=-6))
+        return Failure(seed, engine, what, traceback.format_exc(limit=-6), hard)
     finally:
         if seed % CHUNK_SEEDS == 0:
             gc.collect()
@@ -57,12 +64,12 @@ def attempt(job: tuple[str, int]) -> Outcome | Failure:
     return outcome
 
 
-def play_all(engine: str, first: int, count: int, jobs: int) -> list[Failure]:
+def play_all(engine: str, first: int, count: int, jobs: int, *, hard: bool) -> list[Failure]:
     """Play ``count`` seeds from ``first``; print failures as they come and a summary."""
     began = time.monotonic()
     events = blocks = virtual_us = done = slowest_us = 0
     failures: list[Failure] = []
-    work = [(engine, seed) for seed in range(first, first + count)]
+    work = [(engine, seed, hard) for seed in range(first, first + count)]
     with multiprocessing.Pool(min(jobs, max(1, count))) as pool:
         for result in pool.imap_unordered(attempt, work, chunksize=CHUNK_SEEDS):
             done += 1
@@ -84,13 +91,11 @@ def play_all(engine: str, first: int, count: int, jobs: int) -> list[Failure]:
     return failures
 
 
-def tell_one(engine: str, seed: int) -> bool:
+def tell_one(engine: str, seed: int, *, hard: bool) -> bool:
     """Play one seed and print its whole story; return True when it holds."""
-    from tests.sim.plan import draw
-
-    print(draw(seed, engine))
+    print(harsh(seed, engine) if hard else draw(seed, engine))
     try:
-        print(play(seed, engine, story=print))
+        print(play(seed, engine, story=print, hard=hard))
     except Exception:
         traceback.print_exc()
         return False
@@ -103,16 +108,19 @@ def main() -> int:
     parser.add_argument("--start", type=int, default=0)
     parser.add_argument("--engine", choices=(*ENGINES, "both", "oneleader"), default="both")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--hard", action="store_true", help="play the harsh plans")
     parser.add_argument("--trace", action="store_true", help="tell the story of each seed")
     options = parser.parse_args()
     engines = ENGINES if options.engine == "both" else (options.engine,)
     if options.trace:
         seeds = range(options.start, options.start + options.seeds)
-        told = [tell_one(name, seed) for name in engines for seed in seeds]
+        told = [tell_one(name, seed, hard=options.hard) for name in engines for seed in seeds]
         return 0 if all(told) else 1
     failures = []
     for engine in engines:
-        failures += play_all(engine, options.start, options.seeds, options.jobs)
+        failures += play_all(
+            engine, options.start, options.seeds, options.jobs, hard=options.hard
+        )
     for failure in failures[:5]:
         print(f"\n{failure.engine} seed {failure.seed}: {failure.what}\n{failure.where}")
         print(f"replay: {failure.replay()}")

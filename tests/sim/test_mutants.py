@@ -22,7 +22,7 @@ def test_the_simulator_catches(mutant: Mutant) -> None:
 def test_without_the_mutant_the_same_seed_holds(mutant: Mutant) -> None:
     found = hunt(mutant)
     assert found is not None
-    play(found.seed, mutant.engine)
+    play(found.seed, mutant.engine, hard=mutant.hard)
 
 
 def test_a_mutant_is_taken_out_again() -> None:

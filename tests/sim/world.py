@@ -21,7 +21,7 @@ from tests.sim.flavours import flavour
 from tests.sim.keys import Keys
 from tests.sim.net import Network
 from tests.sim.node import MESSAGE_BYTES_MAX, Crashed, SimNode
-from tests.sim.plan import MS, TWINS, Plan, draw
+from tests.sim.plan import MS, TWINS, Plan, draw, harsh
 
 LIVENESS_US: Final = 120_000 * MS
 EVENTS_MAX: Final = 400_000
@@ -364,6 +364,8 @@ def play(
     *,
     story: Callable[[str], None] | None = None,
     fingerprints: bool = False,
+    hard: bool = False,
 ) -> Outcome:
-    """Run one seed of ``engine`` from start to convergence."""
-    return World(draw(seed, engine), story=story, fingerprints=fingerprints).run()
+    """Run one seed of ``engine`` from start to convergence; ``hard``: by its harsh plan."""
+    plan = harsh(seed, engine) if hard else draw(seed, engine)
+    return World(plan, story=story, fingerprints=fingerprints).run()

@@ -1,11 +1,13 @@
 """A member that lies: a stopped node's real keys, driven from a test through real sockets.
 
 The network part (``Peers``) is the product's own, so handshakes hold; what it says is the
-test's.  ``Stranger`` speaks below that: raw TCP, TLS, single handshake frames.
+test's.  ``Stranger`` speaks below that: raw TCP, TLS, single handshake frames.  Beside them
+what such tests ask of real nodes: their metrics and a change of their settings.
 """
 
 import asyncio
 import random
+import re
 import socket
 import ssl
 import time
@@ -17,7 +19,7 @@ from consensus.pbft.dialect import DIALECT
 from consensus.types import NodeId
 from node import keys as keystore
 from node.cli.cluster import Cluster
-from node.cli.layout import KEY_NAME, UNLOCK_NAME
+from node.cli.layout import CONFIG_NAME, KEY_NAME, UNLOCK_NAME
 from node.errors import ChartsealError
 from node.keys import NodeKeys
 from node.ledger import crypto
@@ -146,12 +148,18 @@ class Hostile:
 
 
 class Stranger:
-    """Someone without keys at a node's port; every call blocks, use it from a thread."""
+    """Someone without keys at a node's port; reading blocks, so do that in a thread."""
 
     def __init__(self, port: int, *, timeout_s: float = 15) -> None:
         self._socket: socket.socket = socket.create_connection(
             ("127.0.0.1", port), timeout=timeout_s
         )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
 
     def secure(self) -> None:
         """Go on in TLS as a member would."""
@@ -172,14 +180,27 @@ class Stranger:
             return True
         return True
 
-    def close(self) -> None:
-        self._socket.close()
-
 
 def half_frame(kind: FrameType, body: bytes) -> bytes:
     """Return the first half of a frame."""
     raw = encode(kind, body)
     return raw[: len(raw) // 2]
+
+
+def configure(cluster: Cluster, at: int, line: str, *, section: str) -> None:
+    """Set ``line`` ("key = value") in ``section`` of a stopped node's configuration."""
+    path = cluster.node_dir(at) / CONFIG_NAME
+    key = line.partition(" =")[0]
+    kept, current = [], ""
+    for old in path.read_text().splitlines():
+        if old.startswith("["):
+            current = old.strip("[]")
+        if current == section and re.match(rf"(# )?{key} =", old):
+            continue
+        kept.append(old)
+        if old == f"[{section}]":
+            kept.append(line)
+    path.write_text("\n".join(kept) + "\n")
 
 
 # --- what the node says of it ---------------------------------------------------------------
