@@ -133,6 +133,32 @@ def build_peers(config: Config, genesis: Genesis, keys: NodeKeys, board: Switchb
     )
 
 
+def build_sync(
+    replica: Replica,
+    board: Switchboard,
+    driver: Driver,
+    committee: Committee,
+    store: Store,
+    book: Book,
+    bodies: Bodies,
+    intake: Intake,
+) -> BlockSync:
+    """Return the catch-up, which feeds the replica and is asked by it."""
+    sync = BlockSync(
+        book=book,
+        store=store,
+        bodies=bodies,
+        intake=intake,
+        dialect=driver.dialect,
+        committee=committee,
+        ask=board.ask_blocks,
+        give=replica.synced,
+        backlog=replica.backlog,
+    )
+    replica.sync = sync
+    return sync
+
+
 def build(config: Config, genesis: Genesis, keys: NodeKeys, store: Store) -> Parts:
     """Wire the rooms of one node."""
     node_id, committee = config.node.id, committee_of(genesis)
@@ -184,17 +210,7 @@ def build(config: Config, genesis: Genesis, keys: NodeKeys, store: Store) -> Par
         committed=[board.applied, service.committed],
         expired=service.expired,
     )
-    replica.sync = sync = BlockSync(
-        book=book,
-        store=store,
-        bodies=bodies,
-        intake=intake,
-        dialect=driver.dialect,
-        committee=committee,
-        ask=board.ask_blocks,
-        give=replica.synced,
-        backlog=replica.backlog,
-    )
+    sync = build_sync(replica, board, driver, committee, store, book, bodies, intake)
     peers = build_peers(config, genesis, keys, board)
     gossip = Gossip(node_id, [m.id for m in genesis.validators])
     board.wire(

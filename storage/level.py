@@ -12,6 +12,7 @@ unsynced write was under way) is not damage and opens normally.
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -76,6 +77,10 @@ class _Reader:
                 left -= 1
                 if left == 0:
                     return
+            # plyvel asks LevelDB for damage only while there is a next pair: a damaged last
+            # block would end the scan early in silence.  One step back makes it ask again.
+            with suppress(StopIteration):
+                pairs.prev()
         except _ENGINE_ERRORS as error:
             raise self._failure(error, "scanning") from error
         finally:

@@ -2,7 +2,6 @@
 
 import configparser
 import json
-import os
 import re
 import shlex
 import shutil
@@ -17,10 +16,6 @@ import pytest
 import yaml
 
 from node import config, errors, settings
-from node.cli.layout import institution, join_card
-from node.keys import NodeKeys
-from node.ledger.checkpoint import Policy
-from node.ledger.genesis import Genesis
 from tests.support.manual import DOCS, ROOT, facts
 
 DEPLOY = ROOT / "deploy"

@@ -29,17 +29,8 @@ from node.cli.anchoring import (
 from node.cli.main import Group
 from node.cli.output import Session
 from node.cli.remote import (
-    SECRET_FILE,
-    Hex,
-    Remote,
-    curl_option,
-    lang_option,
-    pick,
-    refused,
-    rows_of,
-    utc,
-    wait_option,
-)
+    SECRET_FILE, Hex, Remote, curl_option, lang_option, pick, refused, rows_of, utc, wait_option,
+)  # fmt: skip
 from node.errors import ChartsealError, Exit
 from node.ledger.families.record import REASONS, Amend, Batch, ItemProof, Retract
 from node.ledger.transaction import parse

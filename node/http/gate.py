@@ -25,6 +25,8 @@ from node.queries import ReceiptPending
 from node.service import CursorInvalid, TooManyWaiters
 from storage.errors import StorageError
 
+# Load and probes: counted by the metrics, and no event each.
+_USUAL: Final = frozenset({"overloaded", "mempool-full", "not-ready"})
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _TYPED: Final = (
     ChartsealError,
@@ -70,7 +72,7 @@ class Gate:
             found = ChartsealError("bad-request", "the body's transfer coding is broken")
         except _TYPED as error:
             found = errors.from_exception(error)
-            if found.entry.status >= 500 and found.code not in ("overloaded", "mempool-full"):
+            if found.entry.status >= 500 and found.code not in _USUAL:
                 log.event(
                     "request.failed",
                     level=logging.WARNING,

@@ -20,7 +20,6 @@ import plyvel
 import pytest
 
 from consensus import wire
-from node import keys as keystore
 from node.cli.cluster import Cluster
 from node.cli.layout import CONFIG_NAME, KEY_NAME, UNLOCK_NAME
 from node.error_codes import Exit
@@ -29,7 +28,6 @@ from node.keys import FOR_RANDOM_PASSPHRASE, NodeKeys
 from node.ledger.genesis import Genesis
 from storage import keys as rows
 from storage.schema import SCHEMA_VERSION, Schema
-from storage.store import Store
 from tests.support.hostile import configure
 
 pytestmark = pytest.mark.cluster
@@ -209,14 +207,6 @@ def test_a_missing_passphrase_file_is_refused(net: Cluster) -> None:
     refused_untouched(net, "keystore-passphrase-missing", UNLOCK_NAME, exit_code=Exit.KEYSTORE)
 
 
-def test_a_damaged_key_file_is_refused(net: Cluster) -> None:
-    path = net.node_dir(0) / KEY_NAME
-    path.write_bytes(path.read_bytes()[:-40])
-    refused_untouched(net, "keystore-malformed", KEY_NAME, exit_code=Exit.KEYSTORE)
-    with pytest.raises(keystore.KeystoreError):
-        keystore.load(path, secret(net))
-
-
 # --- addresses ----------------------------------------------------------------------------
 
 
@@ -359,17 +349,6 @@ def test_a_corrupt_segment_is_found_by_check(net: Cluster) -> None:
     assert found.returncode == Exit.VERIFICATION_FAILED, found.stderr
     assert segment_of(net).name in found.stdout
     assert "Traceback" not in found.stderr
-
-
-def test_a_whole_directory_still_starts_after_all_that(net: Cluster) -> None:
-    """The other tests would prove nothing if this copy did not start unbroken."""
-    network = Genesis.decode(net.genesis_path.read_bytes()).network
-    with Store.open(net.node_dir(0) / "data", network=network) as store:
-        applied = store.applied()
-    assert applied is not None
-    assert applied.height == BLOCKS
-    net.start(0)
-    net.wait_ready(0)
 
 
 # --- the interpreter ----------------------------------------------------------------------

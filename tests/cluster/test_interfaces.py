@@ -247,7 +247,7 @@ def test_binary_bulk_answers_each_frame_in_order(net: Net) -> None:
 
 
 def test_what_a_rule_refused_is_rejected_with_its_place(net: Net) -> None:
-    body = Amend(os.urandom(32), net.anchor(), SEED)
+    body = Amend(os.urandom(32), net.anchor(), "corrected")
     raw = net.sign(Op("record.amend", wire.to_value(body)))
     answer = net.post(0, raw)
     problem = answer.json()
@@ -331,7 +331,7 @@ def test_every_node_finds_records_by_commitment_and_by_tag(net: Net) -> None:
     anchor = net.anchor()
     corrected = Anchor(os.urandom(32), anchor.tag, 2)
     net.commit(2, op_of(anchor))
-    body = Amend(anchor.commitment, corrected, SEED)
+    body = Amend(anchor.commitment, corrected, "corrected")
     tx_id = net.commit(2, Op("record.amend", wire.to_value(body)))["tx_id"]
     net.everywhere(tx_id)
     for at in range(MEMBERS):

@@ -55,7 +55,10 @@ def test_a_service_manager_is_told_when_starting_again_cannot_help():
     assert [int(item) for item in errors.EXIT_DO_NOT_RESTART] == [78, 79, 80, 81, 82]
 
 
-def test_others_extend_the_registry_but_never_give_a_code_a_second_meaning():
+def test_others_extend_the_registry_but_never_give_a_code_a_second_meaning(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(errors, "_registry", dict(errors._registry))
     new = Code("test-only", "a title", 409, Exit.CONFLICT, False, "a hint")
     errors.register(new)
     errors.register(new)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import stat
 import subprocess
@@ -259,7 +260,12 @@ def test_dev_cluster_from_init_to_clean(tmp_path):
             for row in rows
         )
         assert all(row["ready"] and row["height"] is not None for row in rows)
-        assert _command("dev", "cluster", "kill", *where, "hosp2", "3").returncode == 0
+        killed = _command("-o", "json", "dev", "cluster", "kill", *where, "hosp2", "3")
+        assert [row["pid"] is None for row in json.loads(killed.stdout)] == [
+            False, True, True, False,
+        ]  # fmt: skip
+        again = _command("dev", "cluster", "kill", *where, "hosp2")
+        assert (again.stdout, again.stderr) == ("", "hosp2 was not running\n")
         status = _command("-o", "json", "dev", "cluster", "status", *where)
         assert status.returncode == 9
         alive = [row["node"] for row in json.loads(status.stdout) if row["pid"] is not None]
@@ -270,15 +276,60 @@ def test_dev_cluster_from_init_to_clean(tmp_path):
         assert all(line.startswith("hosp2  ") for line in logs.stdout.splitlines())
         refused = _command("dev", "cluster", "clean", *where)
         assert (refused.returncode, "--yes" in refused.stderr) == (10, True)
-        assert "stopped 4 nodes" in _command("dev", "cluster", "down", *where).stderr
+        restarted = _command("-o", "json", "dev", "cluster", "restart", *where, "1")
+        now = {row["node"]: row["pid"] for row in json.loads(restarted.stdout)}
+        assert now["hosp1"] not in (None, rows[0]["pid"])
+        assert now["hosp4"] == rows[3]["pid"], "the others run on"
+        stopped = _command("-o", "json", "dev", "cluster", "down", *where)
+        assert "stopped 4 nodes" in stopped.stderr
+        assert {row["pid"] for row in json.loads(stopped.stdout)} == {None}
     finally:
-        assert _command("dev", "cluster", "clean", *where, "--yes").returncode == 0
+        cleaned = _command("-o", "json", "dev", "cluster", "clean", *where, "--yes")
+        assert cleaned.returncode == 0
+    assert json.loads(cleaned.stdout) == {"deleted": str(tmp_path / "net")}
     assert not (tmp_path / "net").exists()
+
+
+@pytest.mark.cluster
+def test_a_shell_takes_address_and_token_from_env(tmp_path):
+    directory = tmp_path / "a network"
+    with Cluster.create(directory, members=1) as cluster:
+        cluster.start(0)
+        cluster.wait_ready(0, 60)
+        chartseal = shlex.join([sys.executable, "-m", "node"])
+        where = f"dev cluster env --dir {shlex.quote(str(directory))}"
+        script = f'eval "$({chartseal} {where})"; exec {chartseal} -o json status'
+        done = subprocess.run(
+            ["/bin/sh", "-c", script], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["node"] == "hosp1"
+
+
+def test_env_names_the_node_that_was_asked_for(tmp_path):
+    made = Cluster.create(tmp_path / "two", members=2)
+    for words, at in (((), 0), (("2",), 1), (("hosp2",), 1)):
+        shown = _run("-o", "json", "dev", "cluster", "env", "--dir", tmp_path / "two", *words)
+        assert json.loads(shown.stdout) == {
+            "CHARTSEAL_ENDPOINT": made.endpoint(at),
+            "CHARTSEAL_TOKEN_FILE": str(made.token_path),
+        }
+    refused = _run("dev", "cluster", "env", "--dir", tmp_path / "two", "hosp3")
+    assert (refused.exit_code, refused.stdout) == (3, "")
+
+
+def test_a_wrong_name_among_others_ends_nothing(tmp_path):
+    cluster = Cluster.create(tmp_path / "two", members=2)
+    where = ["--dir", tmp_path / "two"]
+    refused = _run("dev", "cluster", "kill", *where, "hosp1", "hosp9")
+    assert refused.exit_code == 3
+    assert "was not running" not in refused.stderr
+    assert not any(cluster.alive(at) for at in range(2))
 
 
 def test_dev_cluster_refusals(tmp_path):
     where = ["--dir", tmp_path / "net"]
-    for command in ("up", "down", "status", "logs", "kill", "restart"):
+    for command in ("up", "down", "status", "env", "logs", "kill", "restart"):
         extra = ["hosp1"] if command == "kill" else []
         assert _run("dev", "cluster", command, *where, *extra).exit_code == 3
     (tmp_path / "net").mkdir()

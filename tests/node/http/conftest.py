@@ -1,6 +1,7 @@
 """A real server on an ephemeral port over a real ledger, and a client with tokens."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -108,3 +109,24 @@ async def arrival(ledger: Ledger) -> None:
     async with asyncio.timeout(10):
         while not len(ledger.mempool):  # noqa: ASYNC110  # the pool has no event to wait for
             await asyncio.sleep(0)
+
+
+class _Kept(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.events: list[tuple[str, dict[str, Any]]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.events.append((record.getMessage(), record.__dict__["fields"]))
+
+
+@pytest.fixture
+def events() -> Iterator[list[tuple[str, dict[str, Any]]]]:
+    """Name and fields of every event that the node logs from now on."""
+    logger, kept = logging.getLogger("chartseal"), _Kept()
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addHandler(kept)
+    yield kept.events
+    logger.removeHandler(kept)
+    logger.setLevel(level)

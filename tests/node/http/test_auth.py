@@ -60,7 +60,7 @@ async def test_each_route_needs_its_own_scope_and_no_other(
 ) -> None:
     made = {}
     for scope in tokens.SCOPES:
-        made[scope] = tokens.create([scope], expires_ms=NOW_MS + 60_000)
+        made[scope] = tokens.create([scope], expires_ms=NOW_MS + 86_400_000)
     tokens.write_file(tokens_path, [row for _, row in made.values()])
     for route in http.api_routes(Api(ledger.service, HttpLimits())):
         if route.scope is None or route.stream:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -114,6 +115,14 @@ async def test_malformed_http_is_a_problem_without_an_echo(client: Client, data:
     assert "Bad Header" not in json.dumps(body)
 
 
+async def test_malformed_http_is_one_event_with_the_senders_address(
+    client: Client, events: list[tuple[str, dict[str, Any]]]
+) -> None:
+    _, body = await raw_exchange(client, b"GET / HTTP/1.1\r\nHost: a\r\nBad Header: x\r\n\r\n")
+    fields = {"request": body["request_id"], "remote": "127.0.0.1"}
+    assert events == [("request.malformed", fields)]
+
+
 async def test_headers_that_trickle_in_end_the_connection(
     ledger: Ledger, tokens_path: Path, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,6 +145,46 @@ async def test_an_unforeseen_fault_tells_its_type_only(
         assert "ZeroDivisionError" in body["detail"]
         assert "nobody may see" not in json.dumps(body)
         assert answer.headers["X-Request-Id"] == body["request_id"]
+
+
+async def test_an_unforeseen_fault_is_one_event_without_content(
+    client: Client,
+    ledger: Ledger,
+    monkeypatch: pytest.MonkeyPatch,
+    events: list[tuple[str, dict[str, Any]]],
+) -> None:
+    def broken() -> object:
+        raise ZeroDivisionError("content that nobody may see")
+
+    monkeypatch.setattr(ledger.service, "engine_status", broken)
+    async with client.get("/v1/status", headers={"X-Request-Id": "trace-1"}) as answer:
+        assert answer.status == 500
+    [(name, fields)] = events
+    assert name == "request.internal"
+    assert (fields["request"], fields["error"]) == ("trace-1", "ZeroDivisionError")
+    assert fields["place"].startswith("test_overload.py:")
+    assert set(fields) == {"request", "error", "place"}
+
+
+async def test_a_request_that_cannot_be_served_is_one_event_with_its_code(
+    client: Client, ledger: Ledger, events: list[tuple[str, dict[str, Any]]]
+) -> None:
+    ledger.service.stop()
+    _, headers, _ = await client.submit(ledger.sign())
+    fields = {"request": headers["X-Request-Id"], "code": "shutting-down"}
+    assert events == [("request.failed", fields)]
+
+
+async def test_probes_and_refusals_are_no_events(
+    client: Client, ledger: Ledger, events: list[tuple[str, dict[str, Any]]]
+) -> None:
+    ledger.service.stop()
+    for path, status in (("/readyz", 503), ("/v1/nowhere", 404)):
+        async with client.get(path) as answer:
+            assert answer.status == status
+    async with client.get("/v1/status", token="wrong") as answer:
+        assert answer.status == 401
+    assert events == []
 
 
 async def test_a_stopping_node_takes_no_transactions(client: Client, ledger: Ledger) -> None:
