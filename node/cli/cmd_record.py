@@ -29,8 +29,17 @@ from node.cli.anchoring import (
 from node.cli.main import Group
 from node.cli.output import Session
 from node.cli.remote import (
-    SECRET_FILE, Hex, Remote, curl_option, lang_option, pick, refused, rows_of, utc, wait_option,
-)  # fmt: skip
+    SECRET_FILE,
+    Hex,
+    Remote,
+    curl_option,
+    lang_option,
+    pick,
+    refused,
+    rows_of,
+    utc,
+    wait_option,
+)
 from node.errors import ChartsealError, Exit
 from node.ledger.families.record import REASONS, Amend, Batch, ItemProof, Retract
 from node.ledger.transaction import parse

@@ -62,7 +62,7 @@ async def _measure(
     nodes = len(keys)
     headers = {"Authorization": f"Bearer {cluster.token}"}
     async with aiohttp.ClientSession(headers=headers) as client:
-        await _bulk(cluster, client, [signed(genesis, k, (anchor_op(),)) for k in keys])
+        await _load(cluster, client, [signed(genesis, k, (anchor_op(),)) for k in keys], "warm")
         latencies = await _latencies(cluster, client, genesis, keys, singles)
         single = [
             signed(genesis, keys[at % nodes], (anchor_op(),)) for at in range(transactions)
