@@ -26,6 +26,7 @@ from node.cli.anchoring import (
     progress,
     take_up,
 )
+from node.cli.batch_proof import batch_proof
 from node.cli.main import Group
 from node.cli.output import Session
 from node.cli.remote import (
@@ -41,8 +42,7 @@ from node.cli.remote import (
     wait_option,
 )
 from node.errors import ChartsealError, Exit
-from node.ledger.families.record import REASONS, Amend, Batch, ItemProof, Retract
-from node.ledger.transaction import parse
+from node.ledger.families.record import REASONS, Amend, Retract
 from node.record_files import OPENING_SUFFIX, Source
 from node.records import Kept
 
@@ -265,34 +265,6 @@ def verify(
 
 
 # --- amend and retract --------------------------------------------------------------------
-
-
-def batch_proof(remote: Remote, commitment: bytes) -> ItemProof | None:
-    """Return the proof that a record is an item of a batch; None when it stands alone.
-
-    Raises ``ChartsealError`` (record-unknown, answer-malformed).
-    """
-    try:
-        answer = remote.get(f"/v1/records/{commitment.hex()}")
-    except ChartsealError as error:
-        if error.code == "not-found":
-            raise ChartsealError("record-unknown", commitment.hex()) from error
-        raise
-    first = verdicts.first_occurrence(answer)
-    if first["kind"] != "item":
-        return None
-    raw = remote.receipt(
-        first["tx_id"], commitment=commitment.hex(), form="application/json", wait_s=20
-    )
-    receipt = verdicts.parse_receipt(raw, "the node's receipt")
-    if receipt.item is None:
-        raise ChartsealError("answer-malformed", "a receipt without the item")
-    for op in parse(receipt.transaction).payload.ops:
-        if op.kind == "record.batch":
-            batch = wire.from_value(Batch, op.body)
-            if commitment in records.leaves_of(batch):
-                return ItemProof(batch.root, receipt.item.index, receipt.item.path)
-    raise ChartsealError("answer-malformed", "a receipt of another transaction")
 
 
 @record.command()

@@ -127,33 +127,6 @@ def vote_for_any_log() -> list[Planting]:
     return [(election, "_would_vote", lambda core, message: core.may_vote)]
 
 
-def append_without_matching() -> list[Planting]:
-    """A follower does not compare the term before the entries (Raft paper 5.3 dropped)."""
-    from consensus.raft import following
-
-    honest = following._refuse_gap
-
-    def refuse_gap(core: Any, message: Any) -> None:
-        if message.prev_index > core.log.last:
-            honest(core, message)
-        else:
-            following.acknowledge(core, message.last_index)
-
-    return [(following, "_refuse_gap", refuse_gap)]
-
-
-def acknowledge_the_whole_log() -> list[Planting]:
-    """Acknowledge what lies beyond the append, too: it may be another leader's."""
-    from consensus.raft import following
-
-    honest = following.acknowledge
-
-    def acknowledge(core: Any, index: int) -> None:
-        honest(core, max(index, core.log.last))
-
-    return [(following, "acknowledge", acknowledge)]
-
-
 def truncate_on_a_shorter_append() -> list[Planting]:
     """An old, short append cuts off entries that were acknowledged since."""
     from consensus.raft import following
@@ -162,23 +135,6 @@ def truncate_on_a_shorter_append() -> list[Planting]:
         return tuple(entry for entry in message.entries if entry.index > core.commit)
 
     return [(following, "_unknown_entries", unknown_entries)]
-
-
-def count_own_entries_at_once() -> list[Planting]:
-    """The leader counts itself before its own disk has the entries."""
-    from consensus.raft import replication
-
-    def maybe_commit(core: Any) -> bool:
-        matches = [core.log.last]
-        matches += [progress.match for progress in core.progress.values()]
-        index = sorted(matches, reverse=True)[core.majority - 1]
-        if index <= core.commit or core.log.term_at(index) != core.term:
-            return False
-        core.commit_to(index)
-        core.each_peer(replication.send_append)
-        return True
-
-    return [(replication, "maybe_commit", maybe_commit)]
 
 
 # --- PBFT -----------------------------------------------------------------------------------
@@ -210,54 +166,6 @@ def new_view_carries_nothing() -> list[Planting]:
         return dataclasses.replace(honest(view_changes), chosen=())
 
     return [(view_change, "select", select)]
-
-
-def new_view_not_recomputed() -> list[Planting]:
-    """Backups believe what the new primary says it chose; liars leave certificates out."""
-    from consensus.pbft import view_change
-
-    honest = view_change.on_new_view
-    honest_select = view_change.select
-
-    def on_new_view(state: Any, message: Any) -> None:
-        view_change.select = lambda changes: dataclasses.replace(
-            honest_select(changes), chosen=message.chosen
-        )
-        try:
-            honest(state, message)
-        finally:
-            view_change.select = honest_select
-
-    def enter_pending(state: Any) -> bool:
-        message = state.pending
-        if message is None:
-            return False
-        view_change.select = lambda changes: dataclasses.replace(
-            honest_select(changes), chosen=message.chosen
-        )
-        try:
-            return honest_enter(state)
-        finally:
-            view_change.select = honest_select
-
-    honest_enter = view_change._enter_pending
-    return [
-        (view_change, "on_new_view", on_new_view),
-        (view_change, "_enter_pending", enter_pending),
-    ]
-
-
-def lowest_view_wins() -> list[Planting]:
-    """Of two certificates at one height, take the older (first found, in some engines)."""
-    from consensus.pbft import select
-
-    honest = select._rank
-
-    def rank(certificate: Any) -> tuple[int, bytes]:
-        view, content = honest(certificate)
-        return -view, content
-
-    return [(select, "_rank", rank)]
 
 
 def _lose_record(name: str) -> list[Planting]:
@@ -315,8 +223,9 @@ MUTANTS = (
     Mutant(
         "commit entries of older terms",
         "raft",
-        2000,
+        500,
         commit_entries_of_older_terms,
+        first=288,
         hard=True,
     ),
     Mutant("textbook quorum 2f + 1", "pbft", 100, textbook_quorum),
@@ -325,8 +234,9 @@ MUTANTS = (
     Mutant(
         "prepared certificate not written",
         "pbft",
-        2000,
+        200,
         prepared_certificate_not_written,
+        first=63,
         hard=True,
     ),
     Mutant("accepted proposal not written", "pbft", 100, accepted_proposal_not_written),
