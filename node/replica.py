@@ -174,12 +174,10 @@ class Replica:
         """Apply the time rule once the parent is known; False for a block we are past."""
         async with self._height_moved:
             try:
-                await asyncio.wait_for(
-                    self._height_moved.wait_for(
+                async with asyncio.timeout(10):
+                    await self._height_moved.wait_for(
                         lambda: self._book.tip.height >= proposal.height - 1
-                    ),
-                    10,
-                )
+                    )
             except TimeoutError:
                 return False
         tip = self._book.tip
@@ -233,7 +231,10 @@ class Replica:
         deadline = self.driver.engine.deadline_ms
         wait_s = 1.0 if deadline is None else max(0, deadline - _monotonic_ms()) / 1000
         try:
-            await asyncio.wait_for(self._wake.wait(), min(wait_s, 1.0))
+            # Not wait_for: in Python 3.11 it drops a cancellation that comes together with
+            # the wake, and a node that is told to stop would go on for ever.
+            async with asyncio.timeout(min(wait_s, 1.0)):
+                await self._wake.wait()
         except TimeoutError:
             return
 

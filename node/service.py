@@ -167,7 +167,8 @@ class Service:
         self._waiters.setdefault(txid, set()).add(waiter)
         self._waiting += 1
         try:
-            await asyncio.wait_for(waiter, timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await waiter
         except TimeoutError:
             return self.status(txid)
         finally:
@@ -257,12 +258,10 @@ class Service:
     async def _next_block(self, height: int, timeout_s: float) -> bool:
         async with self._moved:
             try:
-                await asyncio.wait_for(
-                    self._moved.wait_for(
+                async with asyncio.timeout(timeout_s):
+                    await self._moved.wait_for(
                         lambda: self.book.tip.height > height or self.stopping
-                    ),
-                    timeout_s,
-                )
+                    )
             except TimeoutError:
                 return False
         return True

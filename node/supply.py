@@ -111,7 +111,8 @@ class Supply:
                 waiting.arrived.clear()
                 self._ask(self._whom(source, attempt), BodyRequest(proposal.digest, missing))
                 try:
-                    await asyncio.wait_for(waiting.arrived.wait(), RETRY_S)
+                    async with asyncio.timeout(RETRY_S):
+                        await waiting.arrived.wait()
                 except TimeoutError:
                     continue
             return False

@@ -140,7 +140,9 @@ class Switchboard:
         while True:
             wait_s = min(max(self._gossip.deadline_ms - _now_ms(), 10), 200) / 1000
             try:
-                await asyncio.wait_for(self._flush.wait(), wait_s)
+                # Not wait_for: in Python 3.11 it can lose the cancellation that ends us.
+                async with asyncio.timeout(wait_s):
+                    await self._flush.wait()
                 await asyncio.sleep(GOSSIP_FLUSH_S / 5)
             except TimeoutError:
                 pass
