@@ -173,6 +173,7 @@ def test_a_wiped_member_rebuilds_the_ledger_and_has_forgotten_what_it_signed(
     wiped = follower(cluster)
     others = [at for at in range(len(cluster.members)) if at != wiped]
     cluster.stop(wiped)
+    assert cluster.exit_code(wiped) == 0, "it stopped when it was told to"
     old = guard_rows(cluster, wiped)
     shutil.rmtree(cluster.node_dir(wiped) / "data")
     for at in others:  # the others have moved on, as the manual asks
@@ -187,6 +188,7 @@ def test_a_wiped_member_rebuilds_the_ledger_and_has_forgotten_what_it_signed(
         commit(cluster, at)
     same_roots(cluster)
     cluster.stop(wiped)
+    assert cluster.exit_code(wiped) == 0, "it stopped when it was told to"
     _contradicts_nothing(cluster, old, guard_rows(cluster, wiped))
     genesis = Genesis.decode(cluster.genesis_path.read_bytes())
     report = check_ledger(cluster.node_dir(wiped) / "data", genesis)

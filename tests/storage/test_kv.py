@@ -1,12 +1,15 @@
 """The contract of the key-value seam, held by LevelDB and by its twin in memory."""
 
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
+import plyvel
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from storage.errors import Corrupt
 from storage.kv import KV, MemoryKV
 from storage.level import LevelKV
 
@@ -136,3 +139,22 @@ def test_any_history_reads_like_a_sorted_dictionary(
     expected = sorted(((k, v) for k, v in model.items() if lo <= k < hi), reverse=reverse)
     assert list(kv.scan(lo, hi, reverse=reverse)) == expected
     assert kv.get_many([lo, hi]) == [model.get(lo), model.get(hi)]
+
+
+def test_a_damaged_last_block_does_not_end_a_scan_in_silence(tmp_path: Path) -> None:
+    """plyvel looks for damage only where a next pair is; at the end there is none."""
+    path, count = tmp_path / "kv", 500
+    with plyvel.DB(str(path), create_if_missing=True) as database:
+        for number in range(count):
+            database.put(b"%06d" % number, secrets.token_bytes(100))
+        database.compact_range()
+    (table,) = path.glob("*.ldb")
+    content = bytearray(table.read_bytes())
+    content[len(content) * 967 // 1000] ^= 0x40  # before filter, index and footer
+    table.write_bytes(content)
+    store = LevelKV(path, create=False)
+    try:
+        with pytest.raises(Corrupt):
+            list(store.scan(b"", b"\xff"))
+    finally:
+        store.close()
