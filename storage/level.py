@@ -62,17 +62,21 @@ class _Reader:
             return iter(())
         try:
             # Opened here and not at the first pair: the view is that of the call.
+            # Backwards without a start: given one, plyvel 1.5.1 finds nothing when the only
+            # key in the range is the start itself; _drain ends at ``lo`` instead.
             pairs = self._source.iterator(
-                start=lo, stop=hi, reverse=reverse, verify_checksums=True
+                start=None if reverse else lo, stop=hi, reverse=reverse, verify_checksums=True
             )
         except _ENGINE_ERRORS as error:
             raise self._failure(error, "scanning") from error
-        return self._drain(pairs, limit)
+        return self._drain(pairs, lo, limit)
 
-    def _drain(self, pairs: Any, limit: int | None) -> Iterator[tuple[bytes, bytes]]:
+    def _drain(self, pairs: Any, lo: bytes, limit: int | None) -> Iterator[tuple[bytes, bytes]]:
         left = -1 if limit is None else limit
         try:
             for pair in pairs:
+                if pair[0] < lo:
+                    return
                 yield pair
                 left -= 1
                 if left == 0:

@@ -114,6 +114,18 @@ batches = st.lists(
 )
 
 
+def test_backwards_finds_a_key_that_is_the_start_of_its_range(kv: KV) -> None:
+    kv.write([(key, b"") for key in (b"", b"a1", b"k1", b"k2")], sync=False)
+    for lo, hi, found in (
+        (b"", b"\x00", [b""]),
+        (b"a1", b"b", [b"a1"]),
+        (b"k1", b"k2", [b"k1"]),
+        (b"k1", b"l", [b"k2", b"k1"]),
+        (b"b", b"c", []),
+    ):
+        assert [key for key, _ in kv.scan(lo, hi, reverse=True)] == found
+
+
 @settings(
     max_examples=40,
     deadline=None,

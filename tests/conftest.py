@@ -1,0 +1,12 @@
+"""Property tests search anew on a developer's machine and replay the same cases in CI.
+
+A new failure belongs to whoever finds it, with the example to fix it by, not to the next change.
+"""
+
+import os
+
+from hypothesis import settings
+
+settings.register_profile("ci", derandomize=True, print_blob=True)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
