@@ -1,6 +1,6 @@
 """Property tests search anew on a developer's machine and replay the same cases in CI.
 
-A new failure belongs to whoever finds it, with the example to fix it by, not to the next change.
+A new failure belongs to whoever finds it, with its example, not to the next change.
 """
 
 import os
