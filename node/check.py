@@ -24,7 +24,7 @@ from consensus.codec import Malformed
 from consensus.engine import Dialect
 from consensus.pbft.dialect import DIALECT as PBFT
 from consensus.raft.dialect import DIALECT as RAFT
-from consensus.types import Committee, Member, NodeId, Proposal
+from consensus.types import Proposal
 from node.bodies import Body, BodyRefused, check_proposal
 from node.book import Book
 from node.ledger import accel, checkpoint, transaction
@@ -34,6 +34,7 @@ from node.ledger.checkpoint import CheckpointMalformed, Policy
 from node.ledger.genesis import Genesis
 from node.ledger.smt import EMPTY, StateTree
 from node.ledger.transaction import TransactionMalformed
+from node.members import committee_of
 from node.publish import policy_of
 from storage import keys
 from storage.blocks import BlockRow
@@ -94,12 +95,6 @@ def check_ledger(
         return CheckReport(0, 0, 0, 0, (finding,))
     with store:
         return check(store, verifiers=[verify], progress=progress)
-
-
-def committee_of(genesis: Genesis) -> Committee:
-    """Return the voters of epoch 0 with their consensus keys."""
-    members = genesis.validators
-    return Committee(0, tuple(Member(NodeId(m.id), m.consensus_key) for m in members))
 
 
 class _ScratchKV(LevelKV):

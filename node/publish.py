@@ -18,6 +18,7 @@ from node.ledger import checkpoint as checkpoints
 from node.ledger.checkpoint import Checkpoint, Cosignature, Policy, VerifierKey
 from node.ledger.genesis import Genesis
 from node.ledger.transaction import Signs
+from node.members import quorum_of
 
 WINDOW: Final = 256
 COSIGNATURES_PER_FRAME_MAX: Final = 64
@@ -66,10 +67,7 @@ def policy_of(genesis: Genesis) -> Policy:
         (m.id, VerifierKey(checkpoints.cosigner_name(origin, m.id), m.cosigner_key))
         for m in genesis.validators
     )
-    count = len(members)
-    faults = (count - 1) // 3
-    quorum = (count + faults) // 2 + 1 if genesis.engine == "pbft" else count // 2 + 1
-    return Policy(origin, genesis.network, members, quorum)
+    return Policy(origin, genesis.network, members, quorum_of(genesis))
 
 
 class Publisher:

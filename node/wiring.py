@@ -18,7 +18,7 @@ from consensus.pbft.engine import PbftConfig, PbftEngine
 from consensus.raft.config import RaftConfig
 from consensus.raft.dialect import DIALECT as RAFT
 from consensus.raft.engine import RaftEngine
-from consensus.types import Committee, Member, NodeId
+from consensus.types import Committee, NodeId
 from node.blocksync import BlockSync
 from node.bodies import Bodies, Body
 from node.book import Book
@@ -30,6 +30,7 @@ from node.keys import NodeKeys
 from node.ledger import block as blocks
 from node.ledger import crypto, transaction
 from node.ledger.genesis import Genesis
+from node.members import committee_of
 from node.mempool import Mempool, MempoolLimits
 from node.net.limits import NetLimits
 from node.net.peers import Peers
@@ -52,11 +53,6 @@ class Parts:
     peers: Peers
     switchboard: Switchboard
     metrics: Metrics
-
-
-def committee_of(genesis: Genesis) -> Committee:
-    members = tuple(Member(NodeId(m.id), m.consensus_key) for m in genesis.validators)
-    return Committee(0, members)
 
 
 def body_loader(store: Store) -> Callable[[bytes], Body | None]:

@@ -12,6 +12,7 @@ from typing import Final
 from consensus import codec, wire
 from consensus.codec import Malformed
 from node.ledger.block import MEMBERS_TAG
+from node.ledger.checkpoint import origin_of
 from node.ledger.transaction import ORG_PATTERN
 
 TAG: Final = b"chartseal/genesis/v1\x00"
@@ -136,7 +137,7 @@ class Genesis:
     @property
     def origin(self) -> str:
         """The checkpoint origin line (C2SP tlog-checkpoint)."""
-        return f"chartseal/{self.name}/{self.network.hex()[:16]}"
+        return origin_of(self.name, self.network)
 
 
 def members_digest(epoch: int, members: tuple[Institution, ...]) -> bytes:

@@ -15,7 +15,6 @@ from consensus import certs, codec, wire
 from consensus.types import Proposal
 from node.bodies import Body
 from node.book import Book, Committed
-from node.check import committee_of
 from node.ledger import block as blocks
 from node.ledger import checkpoint as checkpoints
 from node.ledger import merkle, transaction
@@ -25,6 +24,7 @@ from node.ledger.crypto import Signer
 from node.ledger.families.record import Amend, Anchor, Batch, ItemProof, Retract
 from node.ledger.genesis import Genesis, Institution, Parameters
 from node.ledger.transaction import Op, Payload, Transaction
+from node.members import committee_of
 from node.publish import policy_of
 from storage.store import Store
 
