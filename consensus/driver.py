@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from consensus.effects import Decided, Effects, Envelope, Fetch
+from consensus.effects import Contradiction, Decided, Effects, Envelope, Fetch, ReadReady
 from consensus.engine import Dialect, Engine
 from consensus.guard import SignGuard
 from consensus.types import Proposal, Record
@@ -39,6 +39,8 @@ class Released:
     send: tuple[Envelope, ...]
     loopback: tuple[Any, ...]
     deliver: tuple[Decided, ...]
+    reads: tuple[ReadReady, ...] = ()
+    evidence: tuple[Contradiction, ...] = ()
 
 
 class Driver:
@@ -112,4 +114,7 @@ class Driver:
             send.append(Envelope(envelope.to, message))
             if envelope.to is None:
                 loopback.append(message)
-        return Released(tuple(send), tuple(loopback), turn._effects.deliver)  # noqa: SLF001
+        effects = turn._effects  # noqa: SLF001
+        return Released(
+            tuple(send), tuple(loopback), effects.deliver, effects.reads, effects.evidence
+        )

@@ -55,6 +55,36 @@ class WantPayload:
     parent: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class ReadReady:
+    """The answer to ``Engine.read(token)``.
+
+    Everything that anybody was told to be final before the read was asked lies at or below
+    ``height``; whoever has executed ``height`` may answer.  None: the question was lost on the
+    way (a change of leader, too little answers); ask again.
+    """
+
+    token: int
+    height: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """Two messages that one member signed and that no honest member signs both.
+
+    ``kind`` and the place name it once; ``first`` and ``second`` are the encoded messages,
+    ordered, so that the same pair gives the same bytes wherever it is noticed.
+    """
+
+    kind: str
+    member: NodeId
+    epoch: int
+    round: int
+    height: int
+    first: bytes
+    second: bytes
+
+
 class ProposeResult(Enum):
     ACCEPTED = auto()
     NOT_LEADER = auto()  # somebody else proposes; the transactions reach it by gossip
@@ -71,6 +101,8 @@ class Effects:
     send_after: tuple[Envelope, ...] = ()
     deliver: tuple[Decided, ...] = ()
     fetch: tuple[Fetch, ...] = ()
+    reads: tuple[ReadReady, ...] = ()
+    evidence: tuple[Contradiction, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,18 @@ class Engine(Protocol):
     def want(self) -> WantPayload | None:
         """Return what the engine would propose now if it had a payload."""
 
+    def read(self, token: int) -> bool:
+        """Ask for the height that a linearizable read must wait for (``Effects.reads``).
+
+        ``token`` is the caller's and never used twice.  False: refused now, nothing will come.
+        """
+
+    def stable(self, height: int) -> None:
+        """A quorum cosigned the state after ``height``: the low watermark."""
+
+    def unreachable(self, peer: NodeId) -> None:
+        """A link to ``peer`` broke: what was under way to it may be lost."""
+
     def has_effects(self) -> bool: ...
 
     def drain(self) -> Effects:

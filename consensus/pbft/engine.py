@@ -184,6 +184,15 @@ class PbftEngine:
 
     # --- outputs --------------------------------------------------------------------------
 
+    def read(self, token: int) -> bool:  # noqa: ARG002
+        return False
+
+    def stable(self, height: int) -> None:
+        pass
+
+    def unreachable(self, peer: NodeId) -> None:
+        pass
+
     def want(self) -> WantPayload | None:
         state = self._state
         if not state.active or state.primary != state.me or state.applied != state.delivered:

@@ -157,6 +157,15 @@ class RaftEngine:
         """Remember it; a Raft leader is judged by its heartbeats, not by its progress."""
         self._waiting_since_ms = since_ms
 
+    def read(self, token: int) -> bool:  # noqa: ARG002
+        return False
+
+    def stable(self, height: int) -> None:
+        pass
+
+    def unreachable(self, peer: NodeId) -> None:
+        pass
+
     # --- outputs -----------------------------------------------------------------------
 
     def want(self) -> WantPayload | None:

@@ -237,6 +237,15 @@ class OneLeaderEngine:
     def work(self, since_ms: int | None) -> None:
         pass
 
+    def read(self, token: int) -> bool:  # noqa: ARG002
+        return False
+
+    def stable(self, height: int) -> None:
+        pass
+
+    def unreachable(self, peer: NodeId) -> None:
+        pass
+
     def want(self) -> WantPayload | None:
         # One block is kept on disk here, so the next waits until the ledger holds the last.
         if self._me != self._leader or self._open is not None or self._applied < self._tip:
