@@ -237,7 +237,7 @@ class OneLeaderEngine:
     def work(self, since_ms: int | None) -> None:
         pass
 
-    def read(self, token: int) -> bool:  # noqa: ARG002
+    def read(self, token: int) -> bool:
         return False
 
     def stable(self, height: int) -> None:
