@@ -1,65 +1,55 @@
 """A follower whose next entry the leader no longer has: fetch blocks, then join the log.
 
-The ledger's blocks are the snapshot.  Each fetched block is final, so it becomes the log's new
-base in the same batch that keeps the block itself; a crash at any point restarts with a log
-and a base that are true, and with the fetched blocks that the ledger has not executed yet.
-Log entries beyond a fetched block are dropped only when they contradict it: others we may have
-acknowledged, and a majority may count on them.
+The ledger's blocks are the snapshot.  The pointer to it is kept, on disk too, until the ledger
+was handed every block up to its height; only then the log is replaced, with who the members
+are, in one batch.  Fetched blocks are final, and are kept until the ledger has executed them,
+so a crash at any point restarts with a log that is as true as before and with the blocks that
+are not executed yet.  Log entries that a fetched block confirms are committed instead: others
+we may have acknowledged, and a majority may count on them.
 """
 
-from consensus import codec
 from consensus.codec import Malformed
 from consensus.effects import Fetch
 from consensus.raft import following
-from consensus.raft.core import Core, Target
+from consensus.raft.core import Role
+from consensus.raft.ledger import LedgerCore
 from consensus.raft.log import Base
-from consensus.raft.messages import INDEX_MAX, TERM_MAX, Snapshot
-from consensus.raft.records import Fetched
+from consensus.raft.messages import NOBODY, Snapshot
+from consensus.raft.records import Fetched, Target, decode_certificate
 from consensus.types import Proposal
 
-CERTIFICATE_BYTES_MAX = 32
 
-
-def decode_certificate(certificate: bytes) -> tuple[int, int]:
-    """Return (term, index) of a block; raise ``Malformed`` for anything else."""
-    value = codec.decode(certificate, size_max=CERTIFICATE_BYTES_MAX)
-    if type(value) is not list or len(value) != 2:
-        raise Malformed("expected [term, index]")
-    term, index = value
-    if type(term) is not int or type(index) is not int:
-        raise Malformed("expected [term, index]")
-    if not (1 <= term <= TERM_MAX and 1 <= index <= INDEX_MAX):
-        raise Malformed("term or index out of range")
-    return term, index
-
-
-def on_snapshot(core: Core, message: Snapshot) -> None:
+def on_snapshot(core: LedgerCore, message: Snapshot) -> None:
     if not following.heard_leader(core, message.sender):
         return
-    log = core.log
-    if message.index <= core.commit:
-        following.acknowledge(core, core.commit)
-        return
-    if log.term_at(message.index) == message.log_term:
-        core.commit_to(message.index)
-        following.acknowledge(core, message.index)
-        return
     base = Base(message.index, message.log_term, message.height, message.digest)
-    reached = log.tip_at(core.commit)
-    if message.height < reached.height:
-        core.refuse("snapshot behind our commit")
-    elif message.height == reached.height:
-        if message.digest != reached.digest:
-            core.refuse("snapshot of another chain")
-            return
-        core.reset_log(base)  # only entries without blocks lie between
-        following.acknowledge(core, base.index)
+    members = message.members if message.members != NOBODY else core.founders
+    target = Target(base, message.sender, members)
+    known = core.log.term_at(base.index) == base.term
+    if base.index <= core.commit or known:
+        core.commit_to(max(base.index, core.commit))
+        following.acknowledge(core, message.sender, core.commit)
+    elif core.self_id not in target.members.everybody:
+        core.refuse("snapshot of a group that we are not in")
+    elif _contradicts(core, base):
+        core.refuse("snapshot of another chain")
     elif core.target is None or base.index >= core.target.base.index:
-        core.target = Target(base, message.sender)
-        fetch(core)
+        core.target = target
+        core.journal.note_target(target)
+        if not try_finish(core):
+            fetch(core)
 
 
-def fetch(core: Core) -> None:
+def _contradicts(core: LedgerCore, base: Base) -> bool:
+    """Whether the snapshot is of a chain that cannot be the one we know to be final."""
+    tip = core.log.tip_at(core.commit)
+    if tip.height < core.delivered.height:
+        tip = core.delivered
+    same_height = base.height == tip.height and base.digest != tip.digest
+    return same_height or base.height < core.log.tip_at(core.commit).height
+
+
+def fetch(core: LedgerCore) -> None:
     """Ask for the missing blocks, and again after a heartbeat interval until none is."""
     core.fetch_due_ms = core.now_ms + core.config.heartbeat_ms
     hi = core.missing_to
@@ -70,7 +60,7 @@ def fetch(core: Core) -> None:
         core.fetches = [Fetch(peer, core.delivered.height + 1, hi)]
 
 
-def synced(core: Core, proposal: Proposal, certificate: bytes) -> bool:
+def synced(core: LedgerCore, proposal: Proposal, certificate: bytes) -> bool:
     """Take the next missing block; False when it is not that."""
     hi = core.missing_to
     if hi is None or proposal.height != core.delivered.height + 1 or proposal.height > hi:
@@ -83,52 +73,64 @@ def synced(core: Core, proposal: Proposal, certificate: bytes) -> bool:
         return False
     block = Fetched(proposal, certificate)
     if proposal.height <= core.log.base.height:
-        return _take_below_base(core, block, index)
-    return _take_above_base(core, block, term, index)
+        taken = _take_below_base(core, block, index)
+    else:
+        taken = _take_above_base(core, block, term, index)
+    if taken:
+        try_finish(core)
+    return taken
 
 
-def _take_below_base(core: Core, block: Fetched, index: int) -> bool:
+def _take_below_base(core: LedgerCore, block: Fetched, index: int) -> bool:
     """Fill the gap between the ledger and a base that is ahead of it."""
     base, height = core.log.base, block.proposal.height
     if index > base.index or (height == base.height and block.proposal.digest != base.digest):
         return False
     _keep(core, block)
-    core.deliver_committed()
     return True
 
 
-def _take_above_base(core: Core, block: Fetched, term: int, index: int) -> bool:
+def _take_above_base(core: LedgerCore, block: Fetched, term: int, index: int) -> bool:
     target, proposal = core.target, block.proposal
-    assert target is not None
-    if not core.commit < index <= target.base.index:
+    assert target is not None, "above the base only a snapshot's blocks are missing"
+    if not core.log.base.index < index <= target.base.index:
         return False
-    last_one = proposal.height == target.base.height
-    if last_one and proposal.digest != target.base.digest:
+    if proposal.height == target.base.height and proposal.digest != target.base.digest:
+        return False
+    if index <= core.commit and core.log.term_at(index) != term:
         return False
     if core.log.term_at(index) == term:
         if core.log.tip_at(index).digest != proposal.digest:
             return False
         core.commit_to(index)
-    else:
-        core.reset_log(Base(index, term, proposal.height, proposal.digest))
-        _keep(core, block)
-    if last_one:
-        _finish(core, target.base)
+    _keep(core, block)
     return True
 
 
-def _keep(core: Core, block: Fetched) -> None:
+def _keep(core: LedgerCore, block: Fetched) -> None:
     core.journal.note_fetched(block)
     core.bodies.append(block.proposal)
     core.hand_on_fetched(block)
 
 
-def _finish(core: Core, base: Base) -> None:
-    """All blocks are here: continue the log where the leader's snapshot ends."""
-    core.target = None
+def try_finish(core: LedgerCore) -> bool:
+    """Continue the log where the snapshot ends, once every block up to it was handed on."""
+    target = core.target
+    if target is None or core.delivered.height < target.base.height:
+        return False
+    if core.role is not Role.FOLLOWER:
+        return False  # a candidate cannot be, see ``may_campaign``
+    base = target.base
     if base.index > core.commit:
         if core.log.term_at(base.index) == base.term:
             core.commit_to(base.index)
+        elif core.log.restoring is None:
+            core.install(base, target.members)
         else:
-            core.reset_log(base)
-    following.acknowledge(core, base.index)
+            return False  # the one before is still being written
+    core.target = None
+    core.journal.note_target(None)
+    core.forget_fetched()
+    if core.leader is not None:
+        following.acknowledge(core, core.leader, core.commit)
+    return True

@@ -7,6 +7,7 @@ network: a leader is missed after one to two seconds.
 from dataclasses import dataclass
 
 from consensus.raft.messages import MESSAGE_ENTRIES_MAX
+from consensus.raft.settings import Settings
 from consensus.types import Committee, NodeId
 
 
@@ -16,6 +17,10 @@ class RaftConfig:
 
     ``log_keep_entries``: executed entries kept for slow followers before compaction halves
     them; ``log_keep_bytes`` bounds the same in memory.
+    ``uncommitted_bytes_max``: blocks that a leader has appended and nobody executed yet.
+    ``committed_bytes_max``: blocks handed on that our own ledger has not executed.
+    ``voters``: who votes at the start, if it is not the whole committee; later the log says.
+    ``lease_reads``: answer reads without asking the others; trusts everybody's clock.
     """
 
     self_id: NodeId
@@ -30,6 +35,10 @@ class RaftConfig:
     message_bytes_max: int = 1 << 20
     log_keep_entries: int = 2048
     log_keep_bytes: int = 64 << 20
+    uncommitted_bytes_max: int = 64 << 20
+    committed_bytes_max: int = 64 << 20
+    lease_reads: bool = False
+    voters: tuple[NodeId, ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 <= self.heartbeat_ms < self.election_ms_min:
@@ -44,6 +53,27 @@ class RaftConfig:
             self.message_bytes_max,
             self.log_keep_entries,
             self.log_keep_bytes,
+            self.uncommitted_bytes_max,
+            self.committed_bytes_max,
         )
         if min(positive) < 1:
             raise ValueError("limits must be at least 1")
+
+    def settings(self) -> Settings:
+        """The same for the core, whose tick is a millisecond here."""
+        return Settings(
+            self_id=self.self_id,
+            epoch=self.committee.epoch,
+            election_ticks=self.election_ms_min,
+            election_spread=self.election_ms_spread,
+            heartbeat_ticks=self.heartbeat_ms,
+            lease_reads=self.lease_reads,
+            # A block names its parent: only who sees the log's end can make the next one.
+            forward_proposals=False,
+            message_entries_max=self.message_entries_max,
+            message_bytes_max=self.message_bytes_max,
+            inflight_messages_max=self.inflight_messages_max,
+            inflight_bytes_max=self.inflight_bytes_max,
+            uncommitted_bytes_max=self.uncommitted_bytes_max,
+            committed_bytes_max=self.committed_bytes_max,
+        )

@@ -10,9 +10,20 @@ import hashlib
 from typing import Any, Final
 
 from consensus.codec import Malformed
-from consensus.raft.catchup import decode_certificate
+from consensus.raft.blocks import Tip, chain_breaks
 from consensus.raft.messages import MESSAGES, Append, VoteRequest, VoteResponse
+from consensus.raft.records import decode_certificate
 from consensus.types import Check, Committee, NodeId, Proposal, Statement
+
+
+def _chains(message: Append) -> bool:
+    """Whether the blocks of one append follow one another; the first stands for itself."""
+    blocks = message.proposals
+    if len(blocks) < 2:
+        return True
+    tip = Tip(blocks[0].height, blocks[0].digest)
+    rest = [entry for entry in message.entries if entry.proposal not in (None, blocks[0])]
+    return not chain_breaks(tip, rest)
 
 
 class RaftDialect:
@@ -22,7 +33,10 @@ class RaftDialect:
         return MESSAGES.encode(message)
 
     def decode(self, raw: bytes, *, size_max: int) -> Any:
-        return MESSAGES.decode(raw, size_max=size_max)
+        message = MESSAGES.decode(raw, size_max=size_max)
+        if isinstance(message, Append) and not _chains(message):
+            raise Malformed("blocks must chain")
+        return message
 
     def statement(self, message: Any, network: bytes) -> Statement | None:  # noqa: ARG002
         """A granted vote, or the vote for oneself that asking for votes states."""

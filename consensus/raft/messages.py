@@ -1,16 +1,18 @@
 """What Raft members say to one another, and the limits a message must keep by itself.
 
-Each message names its sender, epoch and term.  Structure that needs no state (consecutive
-indexes, terms that never decrease, blocks that chain) is refused while parsing, so the engine
+Each message names its sender, epoch and term; what a member asks of the leader on its own
+behalf (order this, where may I read) belongs to no term and says 0.  Structure that needs no
+state (consecutive indexes, terms that never decrease) is refused while parsing, so the engine
 meets only messages that could come from a correct member.
-Names follow the Raft paper (Ongaro and Ousterhout 2014) and Ongaro's thesis, chapter 9 for
-the pre-vote.
+Names follow the Raft paper (Ongaro and Ousterhout 2014) and Ongaro's thesis: chapter 9 for
+the pre-vote, 3.10 for TimeoutNow, 6.4 for reads.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
-from consensus.raft.log import Entry, Tip, chain_breaks
+from consensus.raft.log import Entry
+from consensus.raft.membership import Change, Members
 from consensus.types import NodeId, Proposal
 from consensus.wire import Tagged
 
@@ -18,6 +20,7 @@ TERM_MAX: Final = (1 << 62) - 1
 INDEX_MAX: Final = (1 << 62) - 1
 SNAPSHOT_INDEX_MAX: Final = (1 << 61) - 1  # leaves every log room to grow below INDEX_MAX
 MESSAGE_ENTRIES_MAX: Final = 256
+NOBODY: Final = Members()
 
 
 def _check_term(term: int, *, minimum: int = 1) -> None:
@@ -47,26 +50,38 @@ class PreVoteRequest:
 
 @dataclass(frozen=True, slots=True)
 class PreVoteResponse:
-    """``term`` is the asked one when granted, the answerer's own when not."""
+    """``term`` is the asked one when granted, the answerer's own when not.
+
+    A refusal tells how far the answerer knows the log to be committed, and the term there:
+    the asker may have that entry and not know that it is final (0, 0: nothing to tell).
+    """
 
     epoch: int
     term: int
     sender: NodeId
     granted: bool
+    commit: int = 0
+    commit_term: int = 0
 
     def __post_init__(self) -> None:
         _check_term(self.term, minimum=0)  # a member that never voted refuses in term 0
+        _check_positions(self.commit, self.commit_term)
 
 
 @dataclass(frozen=True, slots=True)
 class VoteRequest:
-    """RequestVote; sending it is the candidate's vote for itself."""
+    """RequestVote; sending it is the candidate's vote for itself.
+
+    ``forced``: the leader itself asked the candidate to take over, so members who hear that
+    leader answer too (thesis 3.10).
+    """
 
     epoch: int
     term: int
     sender: NodeId
     last_index: int
     last_term: int
+    forced: bool = False
 
     def __post_init__(self) -> None:
         _check_term(self.term)
@@ -75,14 +90,19 @@ class VoteRequest:
 
 @dataclass(frozen=True, slots=True)
 class VoteResponse:
+    """The answer to ``candidate``; ``commit`` as in ``PreVoteResponse``."""
+
     epoch: int
     term: int
     sender: NodeId
     candidate: NodeId
     granted: bool
+    commit: int = 0
+    commit_term: int = 0
 
     def __post_init__(self) -> None:
         _check_term(self.term)
+        _check_positions(self.commit, self.commit_term)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +125,10 @@ class Append:
         if self.prev_term > self.term or (self.prev_index == 0 and self.prev_term != 0):
             raise ValueError("previous term out of range")
         index, term = self.prev_index, self.prev_term
-        tip: Tip | None = None
         for entry in self.entries:
             if entry.index != index + 1 or not term <= entry.term <= self.term:
                 raise ValueError("entries must be consecutive, their terms ascending")
             index, term = entry.index, entry.term
-            if entry.proposal is not None:
-                if tip is not None and chain_breaks(tip, (entry,)):
-                    raise ValueError("blocks must chain")
-                tip = Tip(entry.proposal.height, entry.proposal.digest)
         _check_positions(index)
 
     @property
@@ -145,29 +160,42 @@ class AppendResponse:
         _check_term(self.term)
         _check_positions(self.index, self.hint_index, self.hint_term)
 
+    @classmethod
+    def holds(cls, epoch: int, term: int, sender: NodeId, index: int) -> Self:
+        return cls(epoch, term, sender, success=True, index=index, hint_index=0, hint_term=0)
+
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """``commit`` never exceeds what the receiver has acknowledged."""
+    """``commit`` never exceeds what the receiver has acknowledged.
+
+    ``reads``: how many reads the leader has taken in this term and not settled before; the
+    answer repeats it (0: none is waiting).
+    """
 
     epoch: int
     term: int
     sender: NodeId
     commit: int
+    reads: int = 0
 
     def __post_init__(self) -> None:
         _check_term(self.term)
-        _check_positions(self.commit)
+        _check_positions(self.commit, self.reads)
 
 
 @dataclass(frozen=True, slots=True)
 class HeartbeatResponse:
+    """I still follow you, as of the reads that your heartbeat counted."""
+
     epoch: int
     term: int
     sender: NodeId
+    reads: int = 0
 
     def __post_init__(self) -> None:
         _check_term(self.term)
+        _check_positions(self.reads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +203,7 @@ class Snapshot:
     """Your next entry is compacted away here: reach block ``height`` by fetching blocks.
 
     The blocks up to ``height`` are the snapshot; ``index`` and ``log_term`` say where the log
-    continues after them.
+    continues after them, ``members`` who belongs to the group there.
     """
 
     epoch: int
@@ -185,6 +213,7 @@ class Snapshot:
     log_term: int
     height: int
     digest: bytes
+    members: Members = NOBODY
 
     def __post_init__(self) -> None:
         _check_term(self.term)
@@ -193,6 +222,75 @@ class Snapshot:
             raise ValueError("snapshot position out of range")
         if len(self.digest) != 32:
             raise ValueError("digests are 32 bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class TimeoutNow:
+    """Your log is as long as mine: campaign at once, I lead no longer than you let me."""
+
+    epoch: int
+    term: int
+    sender: NodeId
+
+    def __post_init__(self) -> None:
+        _check_term(self.term)
+
+
+@dataclass(frozen=True, slots=True)
+class TransferRequest:
+    """Hand your leadership to ``transferee``, passed on by a member that does not lead."""
+
+    epoch: int
+    term: int
+    sender: NodeId
+    transferee: NodeId
+
+    def __post_init__(self) -> None:
+        _check_term(self.term)
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeRequest:
+    """Order this, passed on by a member that does not lead."""
+
+    epoch: int
+    term: int
+    sender: NodeId
+    proposal: Proposal | None
+    change: Change | None = None
+
+    def __post_init__(self) -> None:
+        if self.term != 0:
+            raise ValueError("a request belongs to no term")
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRequest:
+    """Up to where must I have applied, to answer a read that I was asked now?"""
+
+    epoch: int
+    term: int
+    sender: NodeId
+    token: int
+
+    def __post_init__(self) -> None:
+        if self.term != 0:
+            raise ValueError("a request belongs to no term")
+
+
+@dataclass(frozen=True, slots=True)
+class ReadResponse:
+    """Up to ``index``: a majority followed me after you asked."""
+
+    epoch: int
+    term: int
+    sender: NodeId
+    index: int
+    token: int
+
+    def __post_init__(self) -> None:
+        _check_term(self.term)
+        _check_positions(self.index)
 
 
 Message = (
@@ -205,6 +303,11 @@ Message = (
     | Heartbeat
     | HeartbeatResponse
     | Snapshot
+    | TimeoutNow
+    | TransferRequest
+    | ProposeRequest
+    | ReadRequest
+    | ReadResponse
 )
 
 MESSAGES: Final = Tagged(
@@ -218,5 +321,10 @@ MESSAGES: Final = Tagged(
         7: Heartbeat,
         8: HeartbeatResponse,
         9: Snapshot,
+        10: TimeoutNow,
+        11: TransferRequest,
+        12: ProposeRequest,
+        13: ReadRequest,
+        14: ReadResponse,
     }
 )

@@ -1,117 +1,191 @@
-"""What a leader knows of one peer's log, and how much it may have under way to it.
+"""What a leader knows about one follower's log, and when it may send to it.
 
-Owns: match, next, the three states and the window of unacknowledged appends.  Refuses: deciding
-what to send (replication.py does).
-Invariant: 0 <= match < next, and match never falls within a term, whatever arrives late.
+Owns the indexes match and next, the three states of replication, and the window of appends
+in flight.  Decides nothing about terms or commits.  A follower that answers nothing costs at
+most one append per heartbeat, and never more memory than the window.
 
-  PROBE      the common point is being searched: one append per heartbeat interval
-  REPLICATE  found: next runs ahead of match, bounded in messages and bytes
-  SNAPSHOT   the peer needs blocks that the log no longer has: no appends until it has them
+Invariant: 0 <= match < next.  ``match`` is a fact the follower acknowledged and only grows
+within a leader's term; ``next`` is a guess that may be taken back.
+
+Source: Ongaro's thesis, sections 3.5 and 10.2; flow control as etcd's Raft does it.
 """
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 
 
-class ProgressState(Enum):
-    PROBE = "probe"
-    REPLICATE = "replicate"
-    SNAPSHOT = "snapshot"
-
-
-@dataclass(slots=True)
 class Inflights:
-    """Appends sent and not yet acknowledged: (last index, bytes), oldest first."""
+    """Appends sent and not yet acknowledged: (last index, payload bytes), oldest first.
 
-    messages_max: int
-    bytes_max: int
-    bytes_held: int = 0
-    sent: deque[tuple[int, int]] = field(default_factory=deque)
+    ``messages_max`` limits their number; ``bytes_max`` their sum of bytes, 0 for no limit.
+    The append that crosses the byte limit is still admitted, so that one large entry can
+    always be sent.
+    """
+
+    def __init__(self, messages_max: int, bytes_max: int = 0) -> None:
+        if messages_max < 1 or bytes_max < 0:
+            raise ValueError("a window holds at least one message and no negative bytes")
+        self.messages_max = messages_max
+        self.bytes_max = bytes_max
+        self._sent: deque[tuple[int, int]] = deque()
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._sent)
 
     @property
-    def full(self) -> bool:
-        return len(self.sent) >= self.messages_max or self.bytes_held >= self.bytes_max
+    def bytes_total(self) -> int:
+        return self._bytes
 
-    def add(self, last_index: int, size_bytes: int) -> None:
-        assert not self.full, "the window is full"
-        self.sent.append((last_index, size_bytes))
-        self.bytes_held += size_bytes
+    @property
+    def is_full(self) -> bool:
+        return len(self._sent) >= self.messages_max or (
+            self.bytes_max > 0 and self._bytes >= self.bytes_max
+        )
+
+    def add(self, index: int, payload_bytes: int) -> None:
+        """Note an append whose last entry is ``index``; indexes never go back."""
+        if self.is_full:
+            raise ValueError("the window is full")
+        if self._sent and index < self._sent[-1][0]:
+            raise ValueError(f"append to {index} after {self._sent[-1][0]}")
+        self._sent.append((index, payload_bytes))
+        self._bytes += payload_bytes
 
     def free_to(self, index: int) -> None:
-        while self.sent and self.sent[0][0] <= index:
-            self.bytes_held -= self.sent.popleft()[1]
+        """Forget every append whose last entry is at or below ``index``."""
+        while self._sent and self._sent[0][0] <= index:
+            self._bytes -= self._sent.popleft()[1]
 
     def clear(self) -> None:
-        self.sent.clear()
-        self.bytes_held = 0
+        self._sent.clear()
+        self._bytes = 0
+
+
+class ProgressState(Enum):
+    PROBE = "probe"  # the follower's end is a guess: one append per heartbeat
+    REPLICATE = "replicate"  # the guess held: appends stream ahead of their answers
+    SNAPSHOT = "snapshot"  # the log no longer reaches back far enough: appends wait
 
 
 @dataclass(slots=True)
 class Progress:
-    match: int
+    """One follower as its leader sees it.
+
+    ``flow_paused`` stops appends until the follower is heard from: any heartbeat answer
+    clears it.  ``sent_commit`` is the highest commit index told to the follower.
+    ``recent_active`` is set by any message from it and cleared by the quorum check.
+    ``pending_snapshot`` is the index of the snapshot on its way, 0 outside SNAPSHOT.
+    """
+
     next: int
     inflights: Inflights
+    match: int = 0
     state: ProgressState = ProgressState.PROBE
-    paused: bool = False  # until the next heartbeat response: a probe or an empty append is out
-    heard_ms: int = -1  # when the peer last answered in this term; -1: not yet
+    pending_snapshot: int = 0
+    recent_active: bool = False
+    flow_paused: bool = False
     sent_commit: int = 0
-    snapshot_sent_ms: int = 0
-
-    def become_probe(self) -> None:
-        self.state, self.next, self.paused = ProgressState.PROBE, self.match + 1, False
-        # What was told together with lost appends may not have arrived either.
-        self.sent_commit = min(self.sent_commit, self.match)
-        self.inflights.clear()
-
-    def become_replicate(self) -> None:
-        self.become_probe()
-        self.state = ProgressState.REPLICATE
-
-    def become_snapshot(self, index: int, now_ms: int) -> None:
-        self.state, self.next, self.paused = ProgressState.SNAPSHOT, index + 1, False
-        self.snapshot_sent_ms = now_ms
-        self.inflights.clear()
-
-    def acknowledged(self, index: int) -> bool:
-        """Raise match to ``index``; return False when that is old news."""
-        self.next = max(self.next, index + 1)
-        if index <= self.match:
-            return False
-        self.match, self.paused = index, False
-        return True
-
-    def refused(self, index: int, hint: int) -> bool:
-        """Move next back after a refusal at ``index``; False when the refusal is stale.
-
-        A stale refusal answers a message sent before the peer acknowledged more; obeying it
-        would resend for nothing, and lowering match for it would lose committed entries.
-        """
-        if self.state is ProgressState.REPLICATE:
-            if index <= self.match:
-                return False
-            self.become_probe()
-            return True
-        if self.state is ProgressState.SNAPSHOT or index != self.next - 1:
-            return False
-        self.next = max(min(index, hint + 1), self.match + 1)
-        self.paused = False
-        return True
-
-    def sent(self, *, last_index: int, size_bytes: int, commit: int) -> None:
-        """Note an append that ends at ``last_index`` (``size_bytes`` 0: it was empty)."""
-        assert self.state is not ProgressState.SNAPSHOT, "no appends while blocks are fetched"
-        self.sent_commit = max(self.sent_commit, commit)
-        if self.state is ProgressState.PROBE:
-            self.paused = True
-            return
-        if size_bytes:
-            self.next = last_index + 1
-            self.inflights.add(last_index, size_bytes)
-        else:
-            self.paused = self.inflights.full
+    is_learner: bool = False
 
     def check_invariants(self) -> None:
-        assert 0 <= self.match < self.next, f"match {self.match}, next {self.next}"
-        assert len(self.inflights.sent) <= self.inflights.messages_max
-        assert self.state is ProgressState.REPLICATE or not self.inflights.sent
+        """Raise AssertionError when an invariant is broken: then our own code is wrong."""
+        assert 0 <= self.match < self.next, "match must stay below next"
+        assert self.sent_commit >= 0, "commit indexes are not negative"
+        in_snapshot = self.state is ProgressState.SNAPSHOT
+        assert in_snapshot or self.pending_snapshot == 0, "a snapshot is pending unasked"
+        streaming = self.state is ProgressState.REPLICATE
+        assert streaming or len(self.inflights) == 0, "only a stream has appends in flight"
+
+    def become_probe(self) -> None:
+        """Go back to one append at a time, from what is known or what a snapshot brought."""
+        # A snapshot that was reported as delivered is believed: probing starts behind it.
+        self.next = max(self.match, self.pending_snapshot) + 1
+        self._enter(ProgressState.PROBE)
+        self.sent_commit = min(self.sent_commit, self.next - 1)
+
+    def become_replicate(self) -> None:
+        """Stream: the follower's log is known to meet ours at ``match``."""
+        self._enter(ProgressState.REPLICATE)
+        self.next = self.match + 1
+
+    def become_snapshot(self, index: int) -> None:
+        """Wait until the follower has the snapshot at ``index``."""
+        self._enter(ProgressState.SNAPSHOT)
+        self.pending_snapshot = index
+        # A snapshot carries only what is committed, up to its very index.
+        self.next = index + 1
+        self.sent_commit = index
+        self.check_invariants()
+
+    def _enter(self, state: ProgressState) -> None:
+        self.flow_paused = False
+        self.pending_snapshot = 0
+        self.state = state
+        self.inflights.clear()
+
+    def sent_entries(self, entries: int, payload_bytes: int) -> None:
+        """Note an append of ``entries`` entries that starts at ``next``.
+
+        Streaming moves ``next`` past them at once, without waiting for the answer.
+        """
+        match self.state:
+            case ProgressState.REPLICATE:
+                if entries:
+                    self.next += entries
+                    self.inflights.add(self.next - 1, payload_bytes)
+                # With the window full this append serves as a probe: nothing follows it
+                # before a sign of life, yet a lost window is found out by the next one.
+                self.flow_paused = self.inflights.is_full
+            case ProgressState.PROBE:
+                if entries:
+                    self.flow_paused = True
+            case ProgressState.SNAPSHOT:
+                raise AssertionError("appends wait while a snapshot is on its way")
+
+    def can_bump_commit(self, index: int) -> bool:
+        """Return whether telling ``index`` may move the follower's commit index.
+
+        Not when it was told already, and not when what it was told covers all that was sent
+        to it: a follower commits no further than the entries it has.
+        """
+        return index > self.sent_commit and self.sent_commit < self.next - 1
+
+    def note_commit(self, index: int) -> None:
+        """Note that ``index`` was told to the follower as the commit index."""
+        self.sent_commit = index
+
+    def maybe_update(self, index: int) -> bool:
+        """Take an acknowledgement up to ``index``; False when it says nothing new."""
+        if index <= self.match:
+            return False
+        self.match = index
+        self.next = max(self.next, index + 1)
+        self.flow_paused = False
+        return True
+
+    def maybe_decrement(self, rejected: int, hint: int) -> bool:
+        """Take a refusal of the append that followed ``rejected``; False when it is stale.
+
+        ``hint`` is the highest index at which the logs may still agree.
+        """
+        if self.state is ProgressState.REPLICATE:
+            # Refusals overtaken by an acknowledgement of the same place are old news.
+            if rejected <= self.match:
+                return False
+            self.next = self.match + 1
+            self.sent_commit = min(self.sent_commit, self.next - 1)
+            return True
+        # A probe is one append: only the refusal of exactly that one is fresh.
+        if self.next - 1 != rejected:
+            return False
+        self.next = max(min(rejected, hint + 1), self.match + 1)
+        self.sent_commit = min(self.sent_commit, self.next - 1)
+        self.flow_paused = False
+        return True
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether entries must wait; an empty append may still leave (see the engine)."""
+        return self.state is ProgressState.SNAPSHOT or self.flow_paused

@@ -5,9 +5,11 @@ Everything of one turn is one atomic batch, so a crash leaves the state before o
 
   raft/hard              HardState: term and vote in one record, never one without the other
   raft/base              Base: where the log starts (written at first start, then by compaction)
+  raft/members           Members at the base; none: the founders
   raft/commit            commit index; lazy, never synced for its own sake
   raft/log/<be64 index>  Entry
-  raft/synced/<be64 h>   Fetched: a block fetched below the base, until the ledger executed it
+  raft/target            Target: the snapshot that blocks are being fetched for
+  raft/synced/<be64 h>   Fetched: a block fetched for it, until the ledger executed it
 """
 
 from collections.abc import Iterable
@@ -16,16 +18,24 @@ from typing import Final
 
 from consensus import codec, wire
 from consensus.codec import Malformed
-from consensus.raft.log import Base, Entry, Log
-from consensus.types import Applied, DeleteRange, NodeId, Proposal, Put, Record
+from consensus.raft.blocks import BlockLog
+from consensus.raft.core import HardState
+from consensus.raft.log import Base, Entry
+from consensus.raft.membership import Members
+from consensus.raft.messages import INDEX_MAX, TERM_MAX
+from consensus.raft.turn import CoreTurn
+from consensus.types import Applied, Delete, DeleteRange, NodeId, Proposal, Put, Record
 
 PREFIX: Final = b"raft/"
 HARD_KEY: Final = PREFIX + b"hard"
 BASE_KEY: Final = PREFIX + b"base"
 COMMIT_KEY: Final = PREFIX + b"commit"
+MEMBERS_KEY: Final = PREFIX + b"members"
+TARGET_KEY: Final = PREFIX + b"target"
 LOG_PREFIX: Final = PREFIX + b"log/"
 SYNCED_PREFIX: Final = PREFIX + b"synced/"
 RECORD_BYTES_MAX: Final = 1 << 20
+CERTIFICATE_BYTES_MAX: Final = 32
 
 
 class RecordsDamaged(Exception):
@@ -38,17 +48,23 @@ class RecordsDamaged(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class HardState:
-    term: int
-    vote: NodeId | None
-
-
-@dataclass(frozen=True, slots=True)
 class Fetched:
     """A block taken through ``Engine.synced``, with the certificate it came with."""
 
     proposal: Proposal
     certificate: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a snapshot leads: fetch blocks up to ``base.height``, then continue at it.
+
+    ``members`` is who belongs to the group there; ``source`` the leader that pointed to it.
+    """
+
+    base: Base
+    source: NodeId
+    members: Members
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +74,23 @@ class Restored:
     entries: tuple[Entry, ...]
     commit: int
     fetched: tuple[Fetched, ...]
+    members: Members | None  # at the base
+    target: Target | None
+    stored_last: int  # entries on disk up to here, those that are not believed too
     base_stored: bool
+
+
+def decode_certificate(certificate: bytes) -> tuple[int, int]:
+    """Return (term, index) of a block; raise ``Malformed`` for anything else."""
+    value = codec.decode(certificate, size_max=CERTIFICATE_BYTES_MAX)
+    if type(value) is not list or len(value) != 2:
+        raise Malformed("expected [term, index]")
+    term, index = value
+    if type(term) is not int or type(index) is not int:
+        raise Malformed("expected [term, index]")
+    if not (1 <= term <= TERM_MAX and 1 <= index <= INDEX_MAX):
+        raise Malformed("term or index out of range")
+    return term, index
 
 
 def log_key(index: int) -> bytes:
@@ -85,6 +117,8 @@ class _Stored:
     commit: int
     entries: list[Entry]
     fetched: list[Fetched]
+    members: Members | None = None
+    target: Target | None = None
 
 
 def restore(pairs: Iterable[tuple[bytes, bytes]], applied: Applied) -> Restored:
@@ -107,6 +141,10 @@ def _read(pairs: Iterable[tuple[bytes, bytes]]) -> _Stored:
             stored.base = wire.decode(Base, value, size_max=RECORD_BYTES_MAX)
         elif key == COMMIT_KEY:
             stored.commit = wire.from_value(int, codec.decode(value, size_max=16))
+        elif key == MEMBERS_KEY:
+            stored.members = wire.decode(Members, value, size_max=RECORD_BYTES_MAX)
+        elif key == TARGET_KEY:
+            stored.target = wire.decode(Target, value, size_max=RECORD_BYTES_MAX)
         elif key.startswith(LOG_PREFIX):
             stored.entries.append(wire.decode(Entry, value, size_max=RECORD_BYTES_MAX))
         elif key.startswith(SYNCED_PREFIX):
@@ -116,18 +154,18 @@ def _read(pairs: Iterable[tuple[bytes, bytes]]) -> _Stored:
 
 def _settle(stored: _Stored, applied: Applied) -> Restored:
     hard, base, entries = stored.hard, stored.base, stored.entries
-    fetched = tuple(stored.fetched)
     if base is None:
         if entries:
             raise RecordsDamaged("a log without its base")
-        return _ledger_only(hard, applied, fetched)
+        return _ledger_only(stored, applied, stored_last=0)
     last = base.index + len(entries)
     if [entry.index for entry in entries] != list(range(base.index + 1, last + 1)):
         raise RecordsDamaged(f"the log after index {base.index} has holes")
-    if last < applied.position:
-        # The ledger is ahead of these records: an older copy of them came back.  Entries up
-        # to the ledger's position are final, whatever their terms were.
-        return _ledger_only(hard, applied, fetched)
+    if last < applied.position or _overtaken(stored, base, applied):
+        # The ledger is ahead of these records: it executed fetched blocks, or an older copy
+        # of the records came back.  What they hold beyond is uncommitted, and contradicts
+        # what is final: nobody can count on it.
+        return _ledger_only(stored, applied, stored_last=last)
     if hard.term < (entries[-1].term if entries else base.term):
         if entries:
             raise RecordsDamaged(f"an entry of a term after {hard.term}")
@@ -135,13 +173,60 @@ def _settle(stored: _Stored, applied: Applied) -> Restored:
     commit = max(stored.commit, base.index, applied.position)
     if commit > last:
         raise RecordsDamaged(f"commit index {commit} is beyond the last entry {last}")
-    return Restored(hard, base, tuple(entries), commit, fetched, base_stored=True)
+    return Restored(
+        hard,
+        base,
+        tuple(entries),
+        commit,
+        tuple(stored.fetched),
+        stored.members,
+        stored.target,
+        stored_last=last,
+        base_stored=True,
+    )
 
 
-def _ledger_only(hard: HardState, applied: Applied, fetched: tuple[Fetched, ...]) -> Restored:
-    """A first start, or a lost log: continue from the ledger, in a term yet to be learnt."""
-    base = Base(applied.position, 0, applied.height, applied.digest)
-    return Restored(hard, base, (), applied.position, fetched, base_stored=False)
+def _overtaken(stored: _Stored, base: Base, applied: Applied) -> bool:
+    """Whether the ledger executed, from a fetched block, another entry than the log has."""
+    if stored.target is None or applied.position <= max(stored.commit, base.index):
+        return False
+    term = _term_of_applied(stored, applied)
+    if term == 0:
+        return False  # the log brought it
+    return stored.entries[applied.position - base.index - 1].term != term
+
+
+def _term_of_applied(stored: _Stored, applied: Applied) -> int:
+    """The term of the block that the ledger executed last; 0 when no record tells."""
+    for block in stored.fetched:
+        if block.proposal.height == applied.height:
+            term, index = decode_certificate(block.certificate)
+            return term if index == applied.position else 0
+    return 0
+
+
+def _ledger_only(stored: _Stored, applied: Applied, *, stored_last: int) -> Restored:
+    """A first start, or a log that is lost or overtaken: continue from the ledger.
+
+    The term there is known only when the last block was fetched.  So are the members then:
+    those of the snapshot that it was fetched for.  They may be ahead of the base; changes in
+    between, when they come once more, change nothing.
+    """
+    term = 0 if stored.target is None else _term_of_applied(stored, applied)
+    base = Base(applied.position, term, applied.height, applied.digest)
+    members = stored.members if stored.target is None else stored.target.members
+    hard = stored.hard if stored.hard.term >= term else HardState(term, None)
+    return Restored(
+        hard,
+        base,
+        (),
+        applied.position,
+        tuple(stored.fetched),
+        members,
+        stored.target,
+        stored_last=stored_last,
+        base_stored=False,
+    )
 
 
 class Journal:
@@ -150,72 +235,80 @@ class Journal:
     def __init__(self, restored: Restored) -> None:
         self._hard = restored.hard
         self._commit = restored.commit
-        self._stored_last = restored.base.index + len(restored.entries)
-        self._dirty_from = self._stored_last + 1
+        self._stored_last = restored.stored_last
         self._base_dirty = not restored.base_stored
         self._wiped = not restored.base_stored
+        self._members: Members | None = None  # at the base, if they are to be written
         self._must_sync = False
         self._extra: list[Record] = []
 
-    def note_change(self, index: int) -> None:
-        """Entries from ``index`` on were added, dropped or replaced."""
-        self._dirty_from = min(self._dirty_from, index)
-
-    def note_compaction(self) -> None:
+    def note_compaction(self, members: Members) -> None:
         """The base moved up; needs no sync: a crash leaves the longer log, as good as this."""
-        self._base_dirty = True
+        self._base_dirty, self._members = True, members
 
-    def note_base(self, *, wiped: bool) -> None:
+    def note_base(self, *, wiped: bool, members: Members | None = None) -> None:
         """The base is another one; ``wiped``: and no entry of the old log remains."""
         self._base_dirty = self._must_sync = True
         self._wiped = self._wiped or wiped
+        self._members = self._members if members is None else members
+
+    def note_target(self, target: Target | None) -> None:
+        """Blocks are fetched for ``target``; None: no longer for any."""
+        if target is None:
+            self._extra.append(Delete(TARGET_KEY))
+        else:
+            self._extra.append(Put(TARGET_KEY, wire.encode(target)))
 
     def note_fetched(self, block: Fetched) -> None:
         self._must_sync = True
         self._extra.append(Put(synced_key(block.proposal.height), wire.encode(block)))
 
     def forget_fetched(self, height: int) -> None:
-        """The ledger executed ``height``: fetched blocks up to it need not be kept."""
+        """Fetched blocks up to ``height`` are executed and need not be kept."""
         self._extra.append(DeleteRange(synced_key(0), synced_key(height + 1)))
 
-    def pending(self, log: Log, hard: HardState, commit: int) -> bool:
-        return bool(
-            self._extra
-            or self._base_dirty
-            or self._dirty_from <= max(self._stored_last, log.last)
-            or hard != self._hard
-            or commit != self._commit
-        )
+    @property
+    def pending(self) -> bool:
+        return bool(self._extra or self._base_dirty)
 
     def take(
-        self, log: Log, hard: HardState, commit: int
+        self, turn: CoreTurn, log: BlockLog
     ) -> tuple[tuple[Record, ...], tuple[Proposal, ...], bool]:
         """Return (records, proposals newly in the log, whether they must be synced)."""
         records: list[Record] = []
         bodies: list[Proposal] = []
-        must_sync = self._must_sync
-        if hard != self._hard:
-            records.append(Put(HARD_KEY, wire.encode(hard)))
-            must_sync = True
+        must_sync = self._must_sync or turn.must_sync
+        if turn.hard is not None and turn.hard != self._hard:
+            records.append(Put(HARD_KEY, wire.encode(turn.hard)))
+            self._hard = turn.hard
         if self._base_dirty:
-            end = log_key(self._stored_last + 1) if self._wiped else log_key(log.base.index + 1)
-            records += [base_record(log.base), DeleteRange(log_key(0), end)]
-        dirty_from = log.first if self._wiped else max(self._dirty_from, log.first)
-        if not self._wiped and dirty_from <= self._stored_last:
-            records.append(DeleteRange(log_key(dirty_from), log_key(self._stored_last + 1)))
-        for index in range(dirty_from, log.last + 1):
-            entry = log.entry(index)
-            records.append(Put(log_key(index), wire.encode(entry)))
-            must_sync = True
+            records += self._base_records(log.base)
+        if turn.entries:
+            start = turn.entries[0].index
+            if start <= self._stored_last:
+                records.append(DeleteRange(log_key(start), log_key(self._stored_last + 1)))
+            self._stored_last = turn.entries[-1].index
+        for entry in turn.entries:
+            records.append(Put(log_key(entry.index), wire.encode(entry)))
             if entry.proposal is not None:
                 bodies.append(entry.proposal)
-        if dirty_from <= self._stored_last and not self._wiped:
-            must_sync = True
-        if commit != self._commit:
-            records.append(Put(COMMIT_KEY, codec.encode(commit)))
+        if turn.commit is not None and turn.commit != self._commit:
+            self._commit = turn.commit
+            records.append(Put(COMMIT_KEY, codec.encode(turn.commit)))
         records += self._extra
-        self._hard, self._commit = hard, commit
-        self._stored_last, self._dirty_from = log.last, log.last + 1
-        self._base_dirty = self._wiped = self._must_sync = False
+        self._must_sync = False
         self._extra.clear()
         return tuple(records), tuple(bodies), must_sync
+
+    def _base_records(self, base: Base) -> list[Record]:
+        if self._wiped:
+            end = log_key(max(self._stored_last, base.index) + 1)
+            self._stored_last = base.index
+        else:
+            end = log_key(base.index + 1)
+        records: list[Record] = [base_record(base), DeleteRange(log_key(0), end)]
+        if self._members is not None:
+            records.append(Put(MEMBERS_KEY, wire.encode(self._members)))
+        self._base_dirty = self._wiped = False
+        self._members = None
+        return records

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from consensus.raft.core import Role
+from consensus.raft.core import HardState, Role
 from consensus.raft.dialect import DIALECT
 from consensus.raft.log import Base, Entry
 from consensus.raft.messages import (
@@ -13,7 +13,7 @@ from consensus.raft.messages import (
     VoteRequest,
     VoteResponse,
 )
-from consensus.raft.records import HardState, base_record, log_key
+from consensus.raft.records import base_record, log_key
 from consensus.types import NodeId, Put
 from consensus.wire import encode
 from tests.consensus.raft.harness import EPOCH, NETWORK, Node, block, committee
@@ -73,6 +73,7 @@ class Bench:
                 assert envelope.to is not None
                 sent.append((envelope.to, envelope.message))
             self.node.fetches.extend(turn.fetch)
+            self.node.reads.extend(released.reads)
             self.node.take(released.deliver)
         self.engine.check_invariants()
         return sent

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from consensus.driver import Driver, Turn
-from consensus.effects import Decided, Fetch, ProposeResult
+from consensus.effects import Decided, Fetch, ProposeResult, ReadReady
 from consensus.guard import SignGuard
 from consensus.raft.config import RaftConfig
 from consensus.raft.core import Role
@@ -28,6 +28,7 @@ from consensus.types import (
     Put,
     Record,
 )
+from tests.support.marks import MemoryMark
 
 NETWORK = hashlib.sha256(b"test network").digest()
 EPOCH = 3
@@ -94,6 +95,7 @@ class Node:
         self.id = node
         self.options = options
         self.disk = Disk()
+        self.marked = MemoryMark()
         self.ledger: list[Decided] = []
         self.bodies: set[bytes] = set()
         self.rng = random.Random(f"{seed} {node}")
@@ -101,6 +103,8 @@ class Node:
         self.execute = True  # False: blocks handed on wait, as under a slow ledger
         self.waiting: list[Decided] = []
         self.fetches: list[Fetch] = []
+        self.reads: list[ReadReady] = []
+        self.floors: dict[int, int] = {}  # of each read asked: what was executed anywhere
 
     def start(self, now_ms: int) -> None:
         top = self.ledger[-1] if self.ledger else None
@@ -115,8 +119,14 @@ class Node:
             config, pairs=pairs, applied=applied, rng=self.rng, now_ms=now_ms
         )
         guard = SignGuard((k, v) for k, v in pairs if k.startswith(b"guard/"))
+        self.marked.level(guard.mark)
         self.driver = Driver(
-            self.engine, DIALECT, guard, network=NETWORK, sign=lambda _: bytes(64)
+            self.engine,
+            DIALECT,
+            guard,
+            marked=self.marked,
+            network=NETWORK,
+            sign=lambda _: bytes(64),
         )
         self.up = True
         self.engine.check_invariants()
@@ -131,6 +141,7 @@ class Node:
         """Make a turn durable, bodies with it; what needs no sync gets none."""
         self.bodies.update(body.digest for body in turn.bodies)
         self.disk.write(turn.records, sync=turn.must_sync)
+        self.marked.take(turn)
 
     def take(self, delivered: Iterable[Decided]) -> None:
         self.waiting.extend(delivered)
@@ -185,6 +196,7 @@ class Cluster:
         released = node.driver.durable(turn)
         for envelope in released.send:
             self.send(node.id, envelope.to, envelope.message)
+        node.reads.extend(released.reads)
         node.take(released.deliver)
         node.engine.check_invariants()
         return True

@@ -3,6 +3,7 @@
 import pytest
 
 from consensus.effects import Fetch
+from consensus.mark import NOTHING
 from consensus.raft.core import Role
 from consensus.raft.engine import RaftEngine
 from consensus.raft.log import Base, Entry
@@ -174,6 +175,7 @@ def test_a_lost_log_above_a_kept_ledger_heals_but_gives_no_vote_before() -> None
     cluster.run(300)
     cluster.crash("n3")
     cluster["n3"].disk.durable.clear()
+    cluster["n3"].marked.mark = NOTHING  # a person said so: otherwise it would not start
     cluster.restart("n3")
     lost = cluster["n3"].engine._core
     assert (lost.log.base.index, lost.log.base.term) == (4, 0)

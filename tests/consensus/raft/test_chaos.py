@@ -54,7 +54,36 @@ def _propose(node: Node) -> None:
         node.engine.propose(block(wanted.height, wanted.parent, flavour=flavour))
 
 
-def _move(cluster: Cluster, rng: random.Random) -> None:
+def _ask(cluster: Cluster, node: Node, rng: random.Random) -> None:
+    """What an operator or a client may ask, or a transport report, at any moment."""
+    engine, other = node.engine, rng.choice(cluster.committee.ids)
+    match rng.randrange(0, 8):
+        case 0:
+            engine.transfer(other)
+        case 1:
+            engine.forget_leader()
+        case 2:
+            engine.unreachable(other)
+        case _:
+            # Whatever anybody has executed by now must lie at or below the answer.
+            floor = max(n.heights for n in cluster.nodes.values())
+            token = len(node.floors)
+            node.floors[token] = floor
+            engine.read(token)
+
+
+def check_reads(cluster: Cluster) -> int:
+    """Assert that no answered read is stale; return how many were answered."""
+    answered = 0
+    for node in cluster.nodes.values():
+        for ready in node.reads:
+            if ready.height is not None:
+                answered += 1
+                assert ready.height >= node.floors[ready.token], "a stale read"
+    return answered
+
+
+def move(cluster: Cluster, rng: random.Random) -> None:
     node = cluster.nodes[rng.choice(cluster.committee.ids)]
     choice = rng.random()
     if not node.up:
@@ -75,6 +104,8 @@ def _move(cluster: Cluster, rng: random.Random) -> None:
         cluster.isolate(node.id)
     elif choice < 0.617:
         cluster.heal()
+    elif choice < 0.64:
+        _ask(cluster, node, rng)
     if rng.random() < 0.3:
         cluster.now_ms += rng.randrange(1, 40)
         for other in cluster.nodes.values():
@@ -101,8 +132,9 @@ def test_ledgers_agree_whatever_happens_and_grow_afterwards(seed: int) -> None:
         window=rng.choice([1, 1, 3]),
     )
     for _ in range(MOVES):
-        _move(cluster, rng)
+        move(cluster, rng)
         cluster.check()
+    check_reads(cluster)
     cluster.heal()
     for node in cluster.nodes.values():
         node.execute = True

@@ -1,8 +1,8 @@
 """Nothing is promised before it is on disk: votes, acknowledgements, own entries."""
 
-from consensus.raft.core import Role
+from consensus.raft.core import HardState, Role
 from consensus.raft.messages import Append, PreVoteResponse, VoteRequest, VoteResponse
-from consensus.raft.records import HARD_KEY, HardState
+from consensus.raft.records import HARD_KEY
 from consensus.types import Put
 from consensus.wire import encode
 from tests.consensus.raft.bench import EPOCH, N1, N2, Bench, ack, append_of, vote_request

@@ -98,7 +98,7 @@ def test_an_old_leader_is_told_the_new_term_and_steps_down() -> None:
     ahead = Bench(log=[7])
     for message in (Heartbeat(EPOCH, 3, N2, 0), append_of([3], term=3)):
         ((to, answer),) = ahead.step(message)
-        assert (to, answer.term, answer.success) == (N2, 7, False)
+        assert (to, answer.term, answer.index) == (N2, 7, 0)
     old = Bench()
     old.lead()
     old.step(AppendResponse(EPOCH, 7, N2, False, 0, 0, 0))
@@ -156,6 +156,9 @@ def test_a_cut_off_leader_is_replaced_and_follows_when_it_returns() -> None:
 def test_a_single_member_leads_only_after_its_vote_and_commits_only_after_its_write() -> None:
     bench = Bench(1)
     bench.engine.tick(bench.core.election_due_ms)
+    asked = bench.engine.drain()
+    assert (bench.core.role, asked.must_sync) == (Role.PRE_CANDIDATE, False)
+    bench.engine.persisted(asked.token)
     vote = bench.engine.drain()
     assert (bench.core.role, vote.must_sync) == (Role.CANDIDATE, True)
     bench.engine.persisted(vote.token)

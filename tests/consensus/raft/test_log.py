@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consensus.raft.log import Base, Entry, Log
+from consensus.raft.blocks import BlockLog
+from consensus.raft.log import Base, Entry, Restore
+from consensus.raft.membership import Members
 from tests.consensus.raft.harness import NETWORK, block
 
 GENESIS = Base(0, 0, 0, NETWORK)
@@ -23,24 +25,24 @@ def entries(terms: list[int], *, blocks: bool = True) -> list[Entry]:
     return made
 
 
-def log_of(*terms: int) -> Log:
-    return Log(GENESIS, entries(list(terms)))
+def log_of(*terms: int) -> BlockLog:
+    return BlockLog(GENESIS, entries(list(terms)))
 
 
 @pytest.mark.parametrize(
     ("terms", "index", "term", "found"),
     [
-        ([1, 1, 2, 2, 5], 5, 5, 5),
-        ([1, 1, 2, 2, 5], 5, 4, 4),
-        ([1, 1, 2, 2, 5], 3, 4, 3),
-        ([1, 1, 2, 2, 5], 5, 1, 2),
-        ([3, 3, 3], 3, 2, 0),
-        ([1, 1], 9, 1, 2),
-        ([], 0, 0, 0),
+        ([1, 1, 2, 2, 5], 5, 5, (5, 5)),
+        ([1, 1, 2, 2, 5], 5, 4, (4, 2)),
+        ([1, 1, 2, 2, 5], 3, 4, (3, 2)),
+        ([1, 1, 2, 2, 5], 5, 1, (2, 1)),
+        ([3, 3, 3], 3, 2, (0, 0)),
+        ([1, 1], 9, 1, (9, 0)),  # nothing is known there
+        ([], 0, 0, (0, 0)),
     ],
 )
 def test_the_last_possible_agreement_is_found_by_term(
-    terms: list[int], index: int, term: int, found: int
+    terms: list[int], index: int, term: int, found: tuple[int, int]
 ) -> None:
     assert log_of(*terms).find_conflict_by_term(index, term) == found
 
@@ -48,8 +50,8 @@ def test_the_last_possible_agreement_is_found_by_term(
 def test_below_a_compacted_base_agreement_cannot_be_found() -> None:
     log = log_of(2, 2, 2, 3, 3)
     log.compact(3)
-    assert log.find_conflict_by_term(5, 1) == 2  # below the base: a snapshot must follow
-    assert log.find_conflict_by_term(5, 2) == 3
+    assert log.find_conflict_by_term(5, 1) == (2, 0)  # below the base: a snapshot must follow
+    assert log.find_conflict_by_term(5, 2) == (3, 2)
     assert log.term_at(2) is None
 
 
@@ -75,7 +77,7 @@ def test_a_slice_respects_both_limits_but_always_makes_progress() -> None:
 
 def test_entries_that_do_not_continue_the_log_are_our_bug() -> None:
     log = log_of(2, 2)
-    with pytest.raises(AssertionError, match="entry 4 after 2"):
+    with pytest.raises(AssertionError, match="no place for entry 4"):
         log.append([Entry(2, 4, None)])
     with pytest.raises(AssertionError, match="terms never decrease"):
         log.append([Entry(1, 3, None)])
@@ -87,7 +89,7 @@ def test_entries_that_do_not_continue_the_log_are_our_bug() -> None:
 
 term_lists = st.lists(st.integers(1, 4), max_size=12).map(sorted)
 changes = st.lists(
-    st.tuples(st.sampled_from(["append", "truncate", "compact"]), st.integers(0, 14)),
+    st.tuples(st.sampled_from(["append", "replace", "compact"]), st.integers(0, 14)),
     max_size=12,
 )
 
@@ -95,15 +97,16 @@ changes = st.lists(
 @given(terms=term_lists, moves=changes)
 def test_the_log_behaves_like_a_list(terms: list[int], moves: list[tuple[str, int]]) -> None:
     pool = entries(terms)
-    log, model, base = Log(GENESIS, pool), list(pool), 0
+    log, model, base = BlockLog(GENESIS, pool), list(pool), 0
     for move, at in moves:
         if move == "append":
             entry = Entry(max(log.last_term, 1), log.last + 1, None)
             log.append([entry])
             model.append(entry)
-        elif move == "truncate" and base < at <= len(model):
-            log.truncate(at)
-            del model[at - 1 :]
+        elif move == "replace" and base < at <= len(model):
+            entry = Entry(max(log.last_term, 1), at, None)
+            log.append([entry])
+            model[at - 1 :] = [entry]
         elif move == "compact" and base < at <= len(model):
             log.compact(at)
             base = at
@@ -128,16 +131,56 @@ def test_the_log_behaves_like_a_list(terms: list[int], moves: list[tuple[str, in
 def test_find_conflict_agrees_with_a_search_from_the_right(
     terms: list[int], index: int, term: int
 ) -> None:
-    expected = min(index, len(terms))
-    while expected > 0 and terms[expected - 1] > term:
+    expected = index
+    while len(terms) >= expected > 0 and terms[expected - 1] > term:
         expected -= 1
-    assert Log(GENESIS, entries(terms)).find_conflict_by_term(index, term) == expected
+    found, its_term = BlockLog(GENESIS, entries(terms)).find_conflict_by_term(index, term)
+    assert found == expected
+    assert its_term == (terms[found - 1] if 0 < found <= len(terms) else 0)
 
 
 @given(terms=term_lists, height=st.integers(0, 14))
 def test_the_last_index_of_a_height_is_the_last_one_whose_tip_is_not_higher(
     terms: list[int], height: int
 ) -> None:
-    log = Log(GENESIS, entries(terms))
+    log = BlockLog(GENESIS, entries(terms))
     indexes = [i for i in range(log.last + 1) if log.tip_at(i).height <= height]
     assert log.last_index_of_height(height) == max(indexes)
+
+
+def test_what_is_handed_out_for_writing_is_handed_out_once() -> None:
+    log = log_of(1)
+    log.append([Entry(1, 2, None), Entry(1, 3, None)])
+    assert [entry.index for entry in log.unwritten()] == [2, 3]
+    log.note_in_progress()
+    log.append([Entry(1, 4, None)])
+    assert [entry.index for entry in log.unwritten()] == [4]
+    assert log.has_unstable
+
+
+def test_a_report_about_an_overwritten_entry_makes_nothing_durable() -> None:
+    log = log_of(1)
+    log.append([Entry(1, 2, None), Entry(1, 3, None)])
+    log.note_in_progress()
+    log.append([Entry(2, 2, None)])
+    log.stable_to(3, 1)
+    assert log.unstable_from == 2
+    log.stable_to(2, 1)
+    assert log.unstable_from == 2
+    log.note_in_progress()
+    log.stable_to(2, 2)
+    assert (log.unstable_from, log.in_progress_to) == (3, 3)
+
+
+def test_a_restored_log_starts_at_the_snapshot_until_that_is_written() -> None:
+    log = log_of(1, 1, 1)
+    base = Base(9, 2, 4, bytes(32))
+    log.restore(Restore(base, Members()))
+    assert (log.first, log.last, log.last_term, log.size_bytes) == (10, 9, 2, 0)
+    assert log.unwritten_restore() is not None
+    log.note_in_progress()
+    assert log.unwritten_restore() is None
+    log.stable_restore_to(8)
+    assert log.restoring is not None
+    log.stable_restore_to(9)
+    assert log.restoring is None

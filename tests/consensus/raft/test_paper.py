@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from consensus.raft.core import Role
+from consensus.raft.core import HardState, Role
 from consensus.raft.messages import (
     Append,
     AppendResponse,
@@ -18,7 +18,7 @@ from consensus.raft.messages import (
     PreVoteResponse,
     VoteResponse,
 )
-from consensus.raft.records import HARD_KEY, HardState
+from consensus.raft.records import HARD_KEY
 from consensus.types import NodeId
 from consensus.wire import encode
 from tests.consensus.raft.bench import (
