@@ -16,7 +16,14 @@ from typing import Any
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
-from tests.conformance import ed25519, merkle
+from tests.conformance import (
+    ed25519,
+    etcd_confchange,
+    etcd_interaction,
+    etcd_quorum,
+    merkle,
+    porcupine,
+)
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,26 @@ ORACLES: list[Oracle] = [
         lambda path, content: ed25519.recognises(content),
         lambda path, content: ed25519.check(content),
     ),
+    Oracle(
+        "etcd Raft quorums",
+        lambda path, content: etcd_quorum.recognises(_text_of(path)),
+        lambda path, content: etcd_quorum.check(_text_of(path)),
+    ),
+    Oracle(
+        "etcd Raft configuration changes",
+        lambda path, content: etcd_confchange.recognises(_text_of(path)),
+        lambda path, content: etcd_confchange.check(_text_of(path)),
+    ),
+    Oracle(
+        "recorded histories",
+        lambda path, content: porcupine.recognises(_text_of(path)),
+        lambda path, content: porcupine.check(path, _text_of(path)),
+    ),
+    Oracle(
+        "etcd Raft interactions",
+        lambda path, content: etcd_interaction.recognises(_text_of(path)),
+        lambda path, content: etcd_interaction.check(_text_of(path)),
+    ),
 ]
 
 
@@ -47,6 +74,11 @@ def _json_of(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except ValueError:
         return None
+
+
+def _text_of(path: Path) -> str:
+    """Return the file as text; bytes that are none stand as such and match no format."""
+    return path.read_text(encoding="utf-8", errors="replace")
 
 
 def judge(folder: Path) -> Iterator[tuple[Path, str | None, bool]]:

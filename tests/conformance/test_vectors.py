@@ -50,6 +50,21 @@ def test_the_backend_accepts_exactly_the_pinned_signatures() -> None:
     assert ed25519.digest(numbers) == ed25519.ACCEPTED_DIGEST
 
 
+@pytest.mark.parametrize(
+    ("name", "files"),
+    [
+        ("etcd-raft/quorum", 4),
+        ("etcd-raft/confchange", 9),
+        ("etcd-raft/interaction", 16),
+        ("porcupine", 52),
+    ],
+)
+def test_every_scenario_and_history_gets_its_verdict(name: str, files: int) -> None:
+    judged = [(path, wrong) for path, wrong, known in run.judge(folder(name)) if known]
+    assert len(judged) == files
+    assert [path for path, wrong in judged if wrong is not None] == []
+
+
 def test_the_runner_prints_one_line_per_file_and_the_sum(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
