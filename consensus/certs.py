@@ -121,6 +121,25 @@ class SuspectCert:
         _check_bundle(self.signers, self.signatures)
 
 
+@dataclass(frozen=True, slots=True)
+class PreparedHeight:
+    """A ``PreparedCert`` without the proposal itself: proof that a quorum accepted the one of
+    ``content`` (its ``proposal_hash``) at ``height``."""
+
+    epoch: int
+    view: int
+    height: int
+    content: bytes
+    signers: bytes
+    signatures: tuple[bytes, ...]
+
+    def __post_init__(self) -> None:
+        check_limits(self.epoch, self.view, self.height)
+        if len(self.content) != 32:
+            raise ValueError("digests are 32 bytes")
+        _check_bundle(self.signers, self.signatures)
+
+
 def _statement(tag: bytes, network: bytes, numbers: Iterable[int], digest: bytes) -> bytes:
     fixed = b"".join(number.to_bytes(8, "big") for number in numbers)
     return tag + network + fixed + digest
@@ -179,7 +198,9 @@ def signer_positions(signers: bytes, committee: Committee) -> tuple[int, ...]:
 
 
 def _checks(
-    certificate: CommitCert | PreparedCert | SuspectCert, signed: bytes, committee: Committee
+    certificate: CommitCert | PreparedCert | PreparedHeight | SuspectCert,
+    signed: bytes,
+    committee: Committee,
 ) -> tuple[Check, ...]:
     if certificate.epoch != committee.epoch:
         raise _Structure("wrong-epoch")
@@ -216,6 +237,20 @@ def prepared_checks(
         view=certificate.view,
         height=certificate.proposal.height,
         content=proposal_hash(certificate.proposal),
+    )
+    return _checks(certificate, signed, committee)
+
+
+def prepared_height_checks(
+    certificate: PreparedHeight, *, committee: Committee, network: bytes
+) -> tuple[Check, ...]:
+    """Return the signatures that must hold; ``Malformed`` on a structural lie."""
+    signed = prepare_bytes(
+        network,
+        epoch=certificate.epoch,
+        view=certificate.view,
+        height=certificate.height,
+        content=certificate.content,
     )
     return _checks(certificate, signed, committee)
 

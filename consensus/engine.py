@@ -24,8 +24,12 @@ class Engine(Protocol):
     def persisted(self, token: int) -> None:
         """All records of effects up to ``token`` are durable."""
 
-    def applied(self, height: int) -> None:
-        """The ledger has executed ``height`` and its state is durable."""
+    def applied(self, height: int, next_committee: Committee | None = None) -> None:
+        """The ledger has executed ``height`` and its state is durable.
+
+        ``next_committee``: only with a ``Proposal.barrier`` that changed the committee; it
+        votes from ``height + 1`` on, in the next epoch.
+        """
 
     def synced(self, proposal: Proposal, certificate: bytes) -> bool:
         """Take a fetched final block, certificate checked by ``Dialect.certificate_checks``.

@@ -5,7 +5,7 @@ Engines know a block as a ``Proposal``: its place, its digest, and opaque bytes.
 promises to have them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, NewType, Protocol
 
 from consensus.quorum import byzantine_faults_max, byzantine_quorum, majority
@@ -38,33 +38,30 @@ class Committee:
 
     epoch: int
     members: tuple[Member, ...]
+    # Follow from ``members``; every message asks for them.
+    ids: tuple[NodeId, ...] = field(init=False, repr=False, compare=False)
+    byzantine_quorum: int = field(init=False, repr=False, compare=False)
+    _positions: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        ids = [member.id for member in self.members]
-        if not ids or ids != sorted(set(ids)):
+        ids = tuple([member.id for member in self.members])
+        if not ids or list(ids) != sorted(set(ids)):
             raise ValueError("members must be non-empty, unique and ascending by id")
-
-    @property
-    def ids(self) -> tuple[NodeId, ...]:
-        return tuple(member.id for member in self.members)
+        object.__setattr__(self, "ids", ids)
+        object.__setattr__(self, "byzantine_quorum", byzantine_quorum(len(ids)))
+        positions = {str(member): position for position, member in enumerate(ids)}
+        object.__setattr__(self, "_positions", positions)
 
     @property
     def faults_max(self) -> int:
         return byzantine_faults_max(len(self.members))
 
     @property
-    def byzantine_quorum(self) -> int:
-        return byzantine_quorum(len(self.members))
-
-    @property
     def majority(self) -> int:
         return majority(len(self.members))
 
     def index(self, node: str) -> int | None:
-        for position, member in enumerate(self.members):
-            if member.id == node:
-                return position
-        return None
+        return self._positions.get(node)
 
     def key(self, node: str) -> bytes | None:
         position = self.index(node)
@@ -77,7 +74,9 @@ class Proposal:
 
     ``digest`` is the body digest (no view or term inside), ``header`` the canonical header it
     covers, ``txids`` the 32-byte transaction ids in order, concatenated: enough for a peer to
-    fill the body in from its own pool and to ask for what it lacks.
+    fill the body in from its own pool and to ask for what it lacks.  ``barrier``: the block may
+    change the committee, so nothing is ordered on top of it before it is final and applied.
+    Whoever validates the body derives it from there and refuses a proposal that differs.
     """
 
     height: int
@@ -85,6 +84,7 @@ class Proposal:
     digest: bytes
     header: bytes
     txids: bytes
+    barrier: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.height <= U63_MAX:

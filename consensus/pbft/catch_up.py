@@ -1,6 +1,6 @@
-"""Status hints, block gaps, and help for members in a lower view.
+"""Status hints and block gaps.
 
-Owns when to ask whom for final blocks, and whom to show the NewView of the view in force.
+Owns when to say where we stand, and when to ask whom for final blocks.
 Hints are not believed: a claimed height only makes us ask the claimant for the next blocks,
 at most ``FETCH_BLOCKS_MAX`` at a time, with growing pauses and another peer each time.
 Invariant: a liar costs one request per pause; it can never make us skip or vote.
@@ -9,7 +9,7 @@ Invariant: a liar costs one request per pause; it can never make us skip or vote
 from typing import Final
 
 from consensus.effects import Envelope, Fetch
-from consensus.pbft import view_change
+from consensus.pbft import assist, view_change
 from consensus.pbft.messages import Status
 from consensus.pbft.normal import known
 from consensus.pbft.select import select
@@ -24,28 +24,16 @@ def on_status(state: State, sender: NodeId, message: Status) -> None:
     if state.config.committee.index(sender) is None or sender == state.me:
         state.refuse("status-stranger")
         return
+    before = state.statuses.get(sender)
     state.statuses[sender] = message
-    if (message.view, message.active) < (state.view, state.active):
-        assist(state, sender)
-
-
-def assist(state: State, peer: NodeId) -> None:
-    """Show ``peer`` the signed proof of the view in force, at most once per resend pause."""
-    if not state.active or state.new_view is None or peer == state.me:
-        return
-    last = state.assisted_ms.get(peer)
-    if last is not None and state.now_ms < last + state.config.resend_ms:
-        return
-    state.assisted_ms[peer] = state.now_ms
-    # Already signed and durable, by whoever leads the view: nothing of ours to promise.
-    state.out.send_now.append(Envelope(peer, state.new_view))
+    assist.answer(state, sender, message, before)
 
 
 def announce(state: State) -> None:
     """Tell everyone where we stand."""
-    if len(state.config.committee.members) > 1:
-        status = Status(state.epoch, state.view, state.active, state.delivered)
-        state.out.send_now.append(Envelope(None, status))
+    if any(member != state.me for member in state.config.committee.ids):
+        state.out.send_now.append(Envelope(None, assist.status(state)))
+        assist.tell_odd_votes(state)
     state.status_due_ms = state.now_ms + state.config.status_ms
 
 

@@ -19,6 +19,8 @@ from consensus.pbft.messages import (
     NewView,
     Prepare,
     PrePrepare,
+    ReadAnswer,
+    ReadRequest,
     Signed,
     Status,
     Suspect,
@@ -30,16 +32,40 @@ _VIEW_CHANGE: Final = b"chartseal/view-change/v1\0"
 _NEW_VIEW: Final = b"chartseal/new-view/v1\0"
 
 
-def primary(view: int, committee: Committee) -> NodeId:
-    """Return who leads ``view``; fixed for the whole view (no rotation inside it)."""
-    return committee.members[view % len(committee.members)].id
+def primary(
+    view: int, committee: Committee, *, height: int = 0, rotation_blocks: int = 0
+) -> NodeId:
+    """Return who proposes at ``height`` in ``view``; without a height, who opens the view.
+
+    Every ``rotation_blocks`` heights the next member proposes; 0 keeps one for the whole view.
+    """
+    turns = height // rotation_blocks if rotation_blocks else 0
+    return committee.members[(view + turns) % len(committee.members)].id
 
 
-def _whole(tag: bytes, message: ViewChange | NewView, network: bytes) -> tuple[bytes, bytes]:
-    """Return digest and signed bytes of a message that is signed as a whole."""
+def signed_bytes(
+    kind: str, network: bytes, *, epoch: int, view: int, height: int, digest: bytes
+) -> bytes:
+    """Return what a statement of ``kind`` signs; ``height`` is unused where a view has one.
+
+    ``kind``: ``prepare``, ``commit``, ``view-change`` or ``new-view``.
+    """
+    if kind == "prepare":
+        return certs.prepare_bytes(
+            network, epoch=epoch, view=view, height=height, content=digest
+        )
+    if kind == "commit":
+        return certs.commit_bytes(network, epoch=epoch, view=view, height=height, digest=digest)
+    tag = {"view-change": _VIEW_CHANGE, "new-view": _NEW_VIEW}[kind]
+    return tag + network + epoch.to_bytes(8, "big") + view.to_bytes(8, "big") + digest
+
+
+def _whole(kind: str, message: ViewChange | NewView, network: bytes) -> Statement:
+    """Return the statement of a message that is signed as a whole."""
     digest = hashlib.sha256(wire.encode(replace(message, signature=b""))).digest()
-    numbers = message.epoch.to_bytes(8, "big") + message.view.to_bytes(8, "big")
-    return digest, tag + network + numbers + digest
+    epoch, view = message.epoch, message.view
+    signed = signed_bytes(kind, network, epoch=epoch, view=view, height=0, digest=digest)
+    return Statement(kind, epoch, view, 0, digest, signed)
 
 
 def _prepare(message: PrePrepare | Prepare, network: bytes) -> Statement:
@@ -85,12 +111,10 @@ def statement(message: Message, network: bytes) -> Statement | None:
         case Suspect():
             return _suspect(message, network)
         case ViewChange():
-            digest, signed = _whole(_VIEW_CHANGE, message, network)
-            return Statement("view-change", message.epoch, message.view, 0, digest, signed)
+            return _whole("view-change", message, network)
         case NewView():
-            digest, signed = _whole(_NEW_VIEW, message, network)
-            return Statement("new-view", message.epoch, message.view, 0, digest, signed)
-        case Status():
+            return _whole("new-view", message, network)
+        case Status() | ReadRequest() | ReadAnswer():
             return None
 
 
@@ -120,8 +144,11 @@ def _view_change_checks(
             committee=committee,
             network=network,
         )
-    at, tip = message.height + 1, message.digest
+    at, tip, barrier = message.height + 1, message.digest, False
     for prepared in message.prepared:
+        if barrier:
+            raise Malformed("a prepared certificate on top of a barrier")
+        barrier = prepared.proposal.barrier
         if prepared.proposal.height != at or prepared.proposal.parent != tip:
             raise Malformed("prepared certificates do not chain to the final block")
         if prepared.view >= message.view:
@@ -153,10 +180,30 @@ def _new_view_checks(
     return tuple(dict.fromkeys(checks))
 
 
+def _read_checks(
+    message: ReadAnswer, committee: Committee, network: bytes
+) -> tuple[Check, ...]:
+    if message.committed is not None:
+        return certs.commit_checks(message.committed, committee=committee, network=network)
+    if message.prepared is not None:
+        return certs.prepared_height_checks(
+            message.prepared, committee=committee, network=network
+        )
+    return ()
+
+
 class PbftDialect:
-    """Implements ``consensus.engine.Dialect``."""
+    """Implements ``consensus.engine.Dialect``.
+
+    ``rotation_blocks``: as in the engine's configuration, so that a proposal of somebody whose
+    turn it is not costs neither a signature check nor a fetched body.  None, when it is not
+    known here, leaves that to the engine, which always looks.
+    """
 
     name = "pbft"
+
+    def __init__(self, rotation_blocks: int | None = None) -> None:
+        self._rotation_blocks = rotation_blocks
 
     def encode(self, message: Any) -> bytes:
         return MESSAGES.encode(message)
@@ -173,17 +220,23 @@ class PbftDialect:
         return replace(message, signature=signature)
 
     def checks(
-        self, message: Any, *, sender: NodeId, committee: Committee, network: bytes
+        self,
+        message: Any,
+        *,
+        sender: NodeId,  # noqa: ARG002 - whoever relays: authors sign
+        committee: Committee,
+        network: bytes,
     ) -> tuple[Check, ...]:
         """Return every signature in ``message``, nested ones included, each once."""
         match message:
             case Status():
-                if committee.index(sender) is None or message.epoch != committee.epoch:
-                    raise Malformed("status from a stranger or of another epoch")
+                return ()  # from any epoch and anybody: see ``epochs``
+            case ReadRequest():
                 return ()
+            case ReadAnswer():
+                return _read_checks(message, committee, network)
             case PrePrepare():
-                if message.signer != primary(message.view, committee):
-                    raise Malformed("only the primary of a view proposes in it")
+                self._check_turn(message, committee)
                 return (_author_check(message, committee, network),)
             case ViewChange():
                 return tuple(dict.fromkeys(_view_change_checks(message, committee, network)))
@@ -191,6 +244,18 @@ class PbftDialect:
                 return _new_view_checks(message, committee, network)
             case _:
                 return (_author_check(message, committee, network),)
+
+    def _check_turn(self, message: PrePrepare, committee: Committee) -> None:
+        if self._rotation_blocks is None:
+            return
+        turn = primary(
+            message.view,
+            committee,
+            height=message.proposal.height,
+            rotation_blocks=self._rotation_blocks,
+        )
+        if message.signer != turn:
+            raise Malformed("only the primary proposes")
 
     def proposals(self, message: Any) -> tuple[Proposal, ...]:
         """Return the proposals whose bodies the engine will promise to hold.

@@ -9,11 +9,19 @@ a message that its author has not signed yet; ``Dialect.checks`` refuses such a 
 from dataclasses import dataclass
 from typing import Final
 
-from consensus.certs import SIGNATURE_BYTES_MAX, PreparedCert, SuspectCert, check_limits
+from consensus.certs import (
+    SIGNATURE_BYTES_MAX,
+    SIGNERS_BYTES_MAX,
+    CommitCert,
+    PreparedCert,
+    PreparedHeight,
+    SuspectCert,
+    check_limits,
+)
 from consensus.types import Proposal
 from consensus.wire import Tagged
 
-WINDOW_MAX: Final = 1  # blocks in flight; see the package docstring
+WINDOW_MAX: Final = 8  # blocks in flight; what any view may carry over
 SIGNER_BYTES_MAX: Final = 63
 CERTIFICATE_BYTES_MAX: Final = 128 * 1024
 
@@ -23,6 +31,11 @@ def _check_author(signer: str, signature: bytes) -> None:
         raise ValueError("signer id length out of range")
     if len(signature) > SIGNATURE_BYTES_MAX:
         raise ValueError("signature too long")
+
+
+def _check_bitmaps(*bitmaps: bytes) -> None:
+    if any(len(bitmap) > SIGNERS_BYTES_MAX or bitmap[-1:] == b"\0" for bitmap in bitmaps):
+        raise ValueError("not a bitmap of members")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,19 +154,99 @@ class NewView:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """What a member holds at one open height; see ``Status``.
+
+    ``content``: ``proposal_hash`` of what it accepted in its view, or empty.  ``prepares`` and
+    ``commits``: whose votes it holds, for that proposal when there is one.
+    """
+
+    height: int
+    content: bytes
+    prepares: bytes
+    commits: bytes
+
+    def __post_init__(self) -> None:
+        check_limits(self.height)
+        if len(self.content) not in (0, 32):
+            raise ValueError("digests are 32 bytes")
+        _check_bitmaps(self.prepares, self.commits)
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
-    """An unsigned hint from whoever sends it; never believed, only a reason to ask."""
+    """An unsigned hint from whoever sends it; never believed, only a reason to ask or help.
+
+    Bitmaps are over committee positions, least significant bit first, without trailing zeros.
+    ``held``: open heights of ``view``, ascending.  ``suspects``: who suspects ``view`` at
+    ``height + 1``.  ``changes``: whose view changes to ``view`` are here.  ``opened``: eight
+    bytes that tell the NewView of an active ``view`` from another one; empty in view 0.
+    """
 
     epoch: int
     view: int
     active: bool
     height: int
+    held: tuple[Held, ...] = ()
+    suspects: bytes = b""
+    changes: bytes = b""
+    opened: bytes = b""
 
     def __post_init__(self) -> None:
         check_limits(self.epoch, self.view, self.height)
+        if len(self.held) > WINDOW_MAX:
+            raise ValueError("more heights than the window has places")
+        if len(self.opened) not in (0, 8):
+            raise ValueError("the mark of a view is eight bytes")
+        _check_bitmaps(self.suspects, self.changes)
 
 
-Message = PrePrepare | Prepare | Commit | Suspect | ViewChange | NewView | Status
+@dataclass(frozen=True, slots=True)
+class ReadRequest:
+    """The sender asks what may be final above ``height``; ``round`` is its own counter."""
+
+    epoch: int
+    round: int
+    height: int
+
+    def __post_init__(self) -> None:
+        check_limits(self.epoch, self.round, self.height)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadAnswer:
+    """The highest height above the asked one that the sender holds proof of, with the proof.
+
+    Neither proof: nothing above.  Unsigned: it counts for whoever sends it.
+    """
+
+    epoch: int
+    round: int
+    committed: CommitCert | None = None
+    prepared: PreparedHeight | None = None
+
+    def __post_init__(self) -> None:
+        check_limits(self.epoch, self.round)
+        if self.committed is not None and self.prepared is not None:
+            raise ValueError("one proof is enough")
+
+    @property
+    def height(self) -> int:
+        proof = self.committed or self.prepared
+        return 0 if proof is None else proof.height
+
+
+Message = (
+    PrePrepare
+    | Prepare
+    | Commit
+    | Suspect
+    | ViewChange
+    | NewView
+    | Status
+    | ReadRequest
+    | ReadAnswer
+)
 Signed = PrePrepare | Prepare | Commit | Suspect | ViewChange | NewView
 
 MESSAGES: Final = Tagged(
@@ -165,5 +258,7 @@ MESSAGES: Final = Tagged(
         5: ViewChange,
         6: NewView,
         7: Status,
+        8: ReadRequest,
+        9: ReadAnswer,
     }
 )

@@ -10,7 +10,7 @@ Invariant: a Prepare or Commit leaves only with its record, and never for a deli
 from consensus import certs, wire
 from consensus.certs import CommitCert, PreparedCert
 from consensus.effects import Decided
-from consensus.pbft.messages import Commit, Prepare, PrePrepare
+from consensus.pbft.messages import WINDOW_MAX, Commit, Prepare, PrePrepare
 from consensus.pbft.records import Accepted
 from consensus.pbft.state import Slot, State
 from consensus.pbft.votes import Verdict, Vote
@@ -66,9 +66,7 @@ def on_pre_prepare(state: State, message: PrePrepare) -> None:
     )
     cast(state, vote)
     if message.view > state.view:
-        known = state.ahead.get(message.signer)
-        if known is None or (known.view, -known.proposal.height) < (message.view, -height):
-            state.ahead[message.signer] = message
+        _keep_for_later(state, message)
         return
     earlier = state.early.get(height)
     taken = earlier.proposal if earlier is not None else state.accepted_at(height)
@@ -78,13 +76,25 @@ def on_pre_prepare(state: State, message: PrePrepare) -> None:
         state.refuse("second-proposal")
 
 
+def _keep_for_later(state: State, message: PrePrepare) -> None:
+    """Keep a proposal for a view above ours: of each proposer, those of its newest view."""
+    views = [each.view for (signer, _), each in state.ahead.items() if signer == message.signer]
+    newest = max(views, default=0)
+    if message.view < newest:
+        return
+    if message.view > newest:
+        state.ahead = {p: each for p, each in state.ahead.items() if p[0] != message.signer}
+    state.ahead.setdefault((message.signer, message.proposal.height), message)
+
+
 def accept(state: State, proposal: Proposal, *, fresh: bool) -> None:
     """Bind ourselves to ``proposal`` in the view in force.
 
     Crash before the write: nothing left.  Crash after it: the restart repeats the same vote.
     """
     assert state.active
-    assert state.delivered < proposal.height <= state.delivered + state.config.window
+    window = state.config.window if fresh else WINDOW_MAX
+    assert state.delivered < proposal.height <= state.delivered + window
     assert state.accepted_at(proposal.height) is None, "one proposal per view and height"
     slot = state.slots.setdefault(proposal.height, Slot())
     accepted = Accepted(state.view, proposal, fresh)
@@ -99,7 +109,7 @@ def vote_again(state: State, slot: Slot) -> None:
     assert slot.accepted is not None
     assert slot.accepted.view == state.view
     proposal = slot.accepted.proposal
-    if slot.accepted.fresh and state.primary == state.me:
+    if slot.accepted.fresh and state.primary_at(proposal.height) == state.me:
         state.state_everyone(PrePrepare(state.epoch, state.view, proposal, state.me))
         return
     assert proposal.height > state.delivered, "never vote below the final height"
@@ -127,13 +137,17 @@ def _accept_next(state: State) -> bool:
     if not state.active:
         return False
     for height in range(state.next, state.next + state.config.window):
-        message = state.early.pop(height, None)
+        message = state.early.get(height)
         if message is None:
             continue
-        if state.accepted_at(height) is not None:
-            if state.accepted_at(height) != message.proposal:
+        taken, tip = state.accepted_at(height), state.tip_at(height - 1)
+        if taken is None and (tip is None or not state.open_at(height)):
+            return False  # it waits for its parent, for the ledger or for cosignatures
+        del state.early[height]
+        if taken is not None:
+            if taken != message.proposal:
                 state.refuse("second-proposal")
-        elif state.tip_at(height - 1) != message.proposal.parent:
+        elif tip != message.proposal.parent:
             state.refuse("wrong-parent")
         else:
             accept(state, message.proposal, fresh=True)
@@ -144,10 +158,12 @@ def _accept_next(state: State) -> bool:
 def _prepare_next(state: State) -> bool:
     if not state.active:
         return False
-    for height in range(state.next, state.next + state.config.window):
+    tip = state.tip
+    for height in range(state.next, state.next + WINDOW_MAX):
         proposal = state.accepted_at(height)
-        if proposal is None:
+        if proposal is None or proposal.parent != tip:
             return False
+        tip = proposal.digest
         slot = state.slots[height]
         if slot.prepared is not None and slot.prepared.view == state.view:
             continue
@@ -177,6 +193,8 @@ def known(state: State, height: int, digest: bytes) -> Proposal | None:
 
 
 def _commit_next(state: State) -> bool:
+    if state.barrier is not None:
+        return False  # the votes keep until the ledger says whose votes count
     quorum = state.votes.quorum("commit", state.next, state.config.quorum)
     if quorum is None:
         return False
@@ -201,6 +219,8 @@ def deliver(state: State, proposal: Proposal, certificate: bytes) -> None:
     state.out.records.append(state.keys.certificate(proposal.height, certificate))
     state.out.deliver.append(Decided(proposal, certificate, proposal.height))
     state.delivered, state.tip = proposal.height, proposal.digest
+    if proposal.barrier:
+        state.barrier = proposal.height
     state.certificate = certificate
     state.slots.pop(proposal.height, None)
     state.early.pop(proposal.height, None)

@@ -117,14 +117,17 @@ class Keys:
     def restore(self, pairs: Iterable[tuple[bytes, bytes]]) -> Restored:
         """Return what ``pairs`` hold for this epoch.
 
-        ``Malformed`` escapes: own records that do not parse mean a damaged disk, and a member
-        that guesses what it said may contradict itself.
+        ``ValueError`` when there are records of a later epoch: the ledger lost blocks that it
+        had applied.  ``Malformed`` escapes: own records that do not parse mean a damaged disk,
+        and a member that guesses what it said may contradict itself.
         """
         found = Restored()
         for key, value in pairs:
             if key.startswith(self._base):
                 self._load(found, key[len(self._base) :], value)
             elif key.startswith(PREFIX):
+                if key[: len(self._base)] > self._base:
+                    raise ValueError("the ledger is older than what this member signed")
                 found.other_epochs = True
         return found
 

@@ -56,4 +56,6 @@ def select(view_changes: Iterable[ViewChange]) -> Selection:
             return Selection(height, digest, holders, tuple(chosen))
         best = max(linked, key=_rank).proposal
         chosen.append(best)
+        if best.barrier:  # nothing is ever prepared beyond it in this epoch
+            return Selection(height, digest, holders, tuple(chosen))
         at, tip = at + 1, best.digest

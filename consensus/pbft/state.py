@@ -1,4 +1,4 @@
-"""What one PBFT member knows, and the outbox its rules write to.
+"""What one PBFT member knows.
 
 Owns the fields that the rules (normal, view_change, catch_up) share; it decides nothing.
 Invariants, asserted by ``check``: final height and view never go back; at most one accepted
@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 from consensus import codec, wire
 from consensus.certs import PreparedCert, proposal_hash
-from consensus.effects import Decided, Effects, Envelope, Fetch
+from consensus.effects import Envelope
+from consensus.pbft.config import PbftConfig
 from consensus.pbft.dialect import primary
 from consensus.pbft.messages import (
     WINDOW_MAX,
@@ -23,43 +24,12 @@ from consensus.pbft.messages import (
     Suspect,
     ViewChange,
 )
+from consensus.pbft.outbox import Outbox
+from consensus.pbft.reads import Reads
 from consensus.pbft.records import Accepted, Keys
 from consensus.pbft.votes import VoteBook
-from consensus.types import Applied, Committee, NodeId, Proposal, Put, Record
-
-
-@dataclass(frozen=True, slots=True)
-class PbftConfig:
-    """One member's part in one epoch.  Times in milliseconds."""
-
-    self_id: NodeId
-    committee: Committee
-    network: bytes
-    request_ms: int = 2000
-    view_change_ms: int = 2000
-    resend_ms: int = 1000
-    status_ms: int = 500
-    window: int = 1
-
-    def __post_init__(self) -> None:
-        if self.committee.index(self.self_id) is None:
-            raise ValueError("only a member of the committee runs the engine")
-        if len(self.network) != 32:
-            raise ValueError("the network digest is 32 bytes")
-        times = (self.request_ms, self.view_change_ms, self.resend_ms, self.status_ms)
-        if min(times) < 1:
-            raise ValueError("timeouts are at least one millisecond")
-        if not 1 <= self.window <= WINDOW_MAX:
-            raise ValueError(f"the window is 1 to {WINDOW_MAX} blocks")
-
-    @property
-    def quorum(self) -> int:
-        return self.committee.byzantine_quorum
-
-    @property
-    def weak_quorum(self) -> int:
-        """Votes of which at least one is honest."""
-        return self.committee.faults_max + 1
+from consensus.pbft.watch import Watch
+from consensus.types import Applied, NodeId, Proposal
 
 
 @dataclass(slots=True)
@@ -80,54 +50,6 @@ class Slot:
         self.content = proposal_hash(accepted.proposal)
 
 
-class Outbox:
-    """Effects since the last drain, in the order they were asked for."""
-
-    def __init__(self) -> None:
-        self.token = 0
-        self.records: list[Record] = []
-        self.must_sync = False
-        self.bodies: list[Proposal] = []
-        self.send_now: list[Envelope] = []
-        self.send_after: list[Envelope] = []
-        self.deliver: list[Decided] = []
-        self.fetch: list[Fetch] = []
-
-    def promise(self, *records: Put) -> None:
-        """Write ``records`` and sync: a message of the same drain relies on them."""
-        self.records.extend(records)
-        self.must_sync = True
-
-    def any(self) -> bool:
-        return bool(
-            self.records
-            or self.bodies
-            or self.send_now
-            or self.send_after
-            or self.deliver
-            or self.fetch
-        )
-
-    def drain(self) -> Effects:
-        self.token += 1
-        effects = Effects(
-            self.token,
-            tuple(self.records),
-            self.must_sync,
-            tuple(self.bodies),
-            tuple(self.send_now),
-            tuple(self.send_after),
-            tuple(self.deliver),
-            tuple(self.fetch),
-        )
-        for part in (self.records, self.bodies, self.send_now, self.send_after):
-            part.clear()
-        self.deliver.clear()
-        self.fetch.clear()
-        self.must_sync = False
-        return effects
-
-
 @dataclass(slots=True)
 class State:
     config: PbftConfig
@@ -141,8 +63,10 @@ class State:
     active: bool = True
     slots: dict[int, Slot] = field(default_factory=dict)
     votes: VoteBook = field(default_factory=VoteBook)
+    watch: Watch = field(default_factory=Watch)
     early: dict[int, PrePrepare] = field(default_factory=dict)  # this view, by height
-    ahead: dict[str, PrePrepare] = field(default_factory=dict)  # newest view, by primary
+    # Of each proposer the newest view above ours, by its height there.
+    ahead: dict[tuple[str, int], PrePrepare] = field(default_factory=dict)
     suspects: dict[str, Suspect] = field(default_factory=dict)  # this view, by signer
     suspects_ahead: dict[str, Suspect] = field(default_factory=dict)  # newest, by signer
     suspicion: Suspect | None = None  # our own, while it stands
@@ -151,6 +75,8 @@ class State:
     own_new_view: NewView | None = None
     new_view: NewView | None = None  # signed proof of the view in force
     pending: NewView | None = None  # valid, but it starts from a block we still lack
+    low: int | None = None  # highest cosigned height; None before the first in this epoch
+    barrier: int | None = None  # final block that the ledger must apply before the next one
     failed_views: int = 0  # views left since the last delivery in an active view
     view_entry_ms: int = 0
     delivery_ms: int = 0
@@ -162,11 +88,14 @@ class State:
     statuses: dict[str, Status] = field(default_factory=dict)
     heard_ms: dict[str, int] = field(default_factory=dict)
     assisted_ms: dict[str, int] = field(default_factory=dict)
+    shown_ms: dict[str, int] = field(default_factory=dict)
+    hinted_ms: dict[str, int] = field(default_factory=dict)  # peers of other epochs, strangers
     gap_since_ms: int | None = None
     fetch_due_ms: int | None = None
     fetch_attempts: int = 0
     fetch_offset: int = 0
     fetch_hi: int = 0
+    reads: Reads = field(default_factory=Reads)
     refused: Counter[str] = field(default_factory=Counter)
     out: Outbox = field(default_factory=Outbox)
 
@@ -183,17 +112,52 @@ class State:
         return self.config.committee.epoch
 
     @property
+    def observes(self) -> bool:
+        """We are not in the committee: we deliver what it certifies and never vote."""
+        return self.config.committee.index(self.me) is None
+
+    @property
     def next(self) -> int:
         return self.delivered + 1
 
     @property
     def height_max(self) -> int:
-        """Votes are kept up to here: the window and one block beyond."""
-        return self.delivered + self.config.window + 1
+        """Votes are kept up to here: the widest window and one block beyond.
+
+        The widest, not ours: a new view may carry over what members with another window, or
+        further behind than we are, have prepared.
+        """
+        return self.delivered + WINDOW_MAX + 1
+
+    @property
+    def opener(self) -> NodeId:
+        """Who opens the view in force and proposes again what it carries over."""
+        return primary(self.view, self.config.committee)
 
     @property
     def primary(self) -> NodeId:
-        return primary(self.view, self.config.committee)
+        return self.primary_at(self.next)
+
+    def primary_at(self, height: int) -> NodeId:
+        """Who proposes new blocks at ``height`` in the view in force."""
+        return self.primary_of(self.view, height)
+
+    def primary_of(self, view: int, height: int) -> NodeId:
+        config = self.config
+        return primary(
+            view, config.committee, height=height, rotation_blocks=config.rotation_blocks
+        )
+
+    def open_at(self, height: int) -> bool:
+        """May anything new be ordered at ``height``, as far as checkpoints and barriers go?
+
+        The high watermark counts from the first ``stable`` of an epoch on: where nobody
+        collects cosignatures there is no mark to keep.
+        """
+        if self.barrier is not None:
+            return False
+        lag_max = self.config.checkpoint_lag_max
+        return self.low is None or lag_max == 0 or height <= self.low + lag_max
 
     def accepted_at(self, height: int) -> Proposal | None:
         """The proposal accepted in the view in force, if any."""
@@ -203,11 +167,18 @@ class State:
         return slot.accepted.proposal
 
     def tip_at(self, height: int) -> bytes | None:
-        """Digest that a proposal at ``height + 1`` must name as parent, if it is known."""
-        if height == self.delivered:
-            return self.tip
-        accepted = self.accepted_at(height)
-        return None if accepted is None else accepted.digest
+        """Digest that a proposal at ``height + 1`` must name as parent.
+
+        None unless every block up to ``height`` is final or accepted in the view in force, one
+        on top of the other, and none of those in flight is a barrier.
+        """
+        tip = self.tip
+        for at in range(self.next, height + 1):
+            accepted = self.accepted_at(at)
+            if accepted is None or accepted.parent != tip or accepted.barrier:
+                return None
+            tip = accepted.digest
+        return tip
 
     def state_everyone(self, message: Message) -> None:
         """Send own ``message`` to all, ourselves too, once what it relies on is durable."""
@@ -221,7 +192,7 @@ class State:
     def check(self) -> None:
         assert self.start.height <= self.applied <= self.delivered
         assert bool(self.certificate) == (self.delivered > self.start.height)
-        window = range(self.next, self.next + self.config.window)
+        window = range(self.next, self.next + WINDOW_MAX)
         for height, slot in self.slots.items():
             assert height in window, "a slot outside the window"
             if slot.accepted is not None:
@@ -231,7 +202,10 @@ class State:
                 assert slot.prepared.view <= self.view
                 assert slot.prepared.proposal.height == height
         members = len(self.config.committee.members)
-        assert len(self.votes) <= 4 * (self.config.window + 1) * members
+        assert len(self.votes) <= 4 * (WINDOW_MAX + 1) * members
+        assert len(self.watch) <= self.watch.places_max(members=members, window=WINDOW_MAX)
+        assert len(self.ahead) <= (WINDOW_MAX + 1) * members
+        assert self.barrier is None or self.applied < self.barrier == self.delivered
         assert all(self.next <= height <= self.height_max for height in self.early)
         if not self.active:
             assert self.own_view_change is not None
@@ -239,8 +213,11 @@ class State:
         if self.suspicion is not None:
             assert (self.suspicion.view, self.suspicion.height) == (self.view, self.next)
         assert self.pending is None or self.pending.view >= self.view
+        if self.observes:
+            assert self.active
+            assert not self.slots
+            assert self.own_view_change is None
         kept_by_member = (
-            self.ahead,
             self.suspects,
             self.suspects_ahead,
             self.view_changes,
@@ -269,7 +246,7 @@ class State:
             self.failed_views, self.view_entry_ms, self.delivery_ms, self.work_since_ms,
             self.new_view_due_ms, self.resend_due_ms, self.status_due_ms,
             self.round_change_ms, self.gap_since_ms, self.fetch_due_ms, self.fetch_attempts,
-            self.fetch_offset, self.fetch_hi,
+            self.fetch_offset, self.fetch_hi, self.low, self.barrier,
             self.out.token, self.out.must_sync,
         ]  # fmt: skip
         messages = (
@@ -277,16 +254,23 @@ class State:
             self.pending, self.start,
         )  # fmt: skip
         out = self.out
-        queued = (out.records, out.bodies, out.send_now, out.send_after, out.deliver, out.fetch)
+        queued = (
+            out.records, out.bodies, out.send_now, out.send_after, out.deliver, out.fetch,
+            out.reads, out.evidence,
+        )  # fmt: skip
         tables: tuple[dict[str, object], ...] = (
-            dict(self.ahead), dict(self.suspects), dict(self.suspects_ahead),
-            dict(self.view_changes),
+            {f"{s} {h}": m for (s, h), m in self.ahead.items()},
+            dict(self.suspects), dict(self.suspects_ahead), dict(self.view_changes),
             dict(self.statuses), dict(self.heard_ms), dict(self.assisted_ms),
-            dict(self.refused), {str(h): m for h, m in self.early.items()},
+            dict(self.shown_ms),
+            dict(self.hinted_ms), dict(self.refused), dict(self.watch.caught),
+            {str(h): m for h, m in self.early.items()},
         )  # fmt: skip
         whole = [
             numbers, self.tip, self.certificate, slots,
             [wire.to_value(vote) for vote in self.votes],
+            [wire.to_value(said) for said in self.watch],
+            self.reads.plain(),
             [wire.to_value(message) for message in messages],
             [table(each) for each in tables],
             [[type(item).__name__, wire.to_value(item)] for part in queued for item in part],

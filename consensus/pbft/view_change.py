@@ -23,18 +23,11 @@ from dataclasses import replace
 from consensus import certs
 from consensus.certs import SuspectCert
 from consensus.pbft import normal
-from consensus.pbft.messages import NewView, Suspect, ViewChange
+from consensus.pbft.config import backoff_ms
+from consensus.pbft.messages import WINDOW_MAX, NewView, Suspect, ViewChange
 from consensus.pbft.select import select
 from consensus.pbft.state import State
 from consensus.types import U63_MAX
-
-_DOUBLINGS_MAX = 5  # 32 times the base
-_TIMEOUT_MS_MAX = 60_000
-
-
-def patience_ms(base_ms: int, failed: int) -> int:
-    """Return ``base_ms`` doubled per failed view, at most 32 times or 60 s."""
-    return max(base_ms, min(base_ms << min(failed, _DOUBLINGS_MAX), _TIMEOUT_MS_MAX))
 
 
 def suspect(state: State, view: int) -> None:
@@ -133,7 +126,7 @@ def _prepared_chain(state: State) -> tuple[certs.PreparedCert, ...]:
     """Return our prepared certificates, contiguous and chained from the final block."""
     chain: list[certs.PreparedCert] = []
     tip = state.tip
-    for height in range(state.next, state.next + state.config.window):
+    for height in range(state.next, state.next + WINDOW_MAX):
         slot = state.slots.get(height)
         if slot is None or slot.prepared is None or slot.prepared.proposal.parent != tip:
             break
@@ -190,7 +183,7 @@ def _restart_patience(state: State) -> None:
     there = sum(change.view >= state.view for change in state.view_changes.values())
     if there >= state.config.quorum:
         failed = max(state.failed_views - 1, 0)
-        state.new_view_due_ms = state.now_ms + patience_ms(state.config.view_change_ms, failed)
+        state.new_view_due_ms = state.now_ms + backoff_ms(state.config.view_change_ms, failed)
 
 
 def give_up(state: State) -> None:
@@ -206,7 +199,7 @@ def advance(state: State) -> bool:
 
 
 def _open_view(state: State) -> bool:
-    if state.active or state.own_new_view is not None or state.primary != state.me:
+    if state.active or state.own_new_view is not None or state.opener != state.me:
         return False
     changes = [change for change in state.view_changes.values() if change.view == state.view]
     if len(changes) < state.config.quorum:
@@ -256,6 +249,8 @@ def _enter_pending(state: State) -> bool:
     selection = select(message.view_changes)
     if selection.height > state.delivered:
         return False  # catch_up fetches up to there
+    if selection.chosen and state.barrier is not None:
+        return False  # the others applied the barrier, and our ledger will: then we vote too
     state.pending = None
     if selection.height == state.delivered and selection.digest != state.tip:
         state.refuse("new-view-fork")

@@ -73,12 +73,17 @@ class VoteBook:
     def quorum(self, kind: str, height: int, needed: int) -> Quorum | None:
         """Return a statement of ``kind`` at ``height`` with ``needed`` signers, newest view
         first; None when there is no such statement."""
+        found = [
+            vote
+            for votes in (self._now, self._ahead)
+            for vote in votes.values()
+            if vote.kind == kind and vote.height == height
+        ]
+        if len(found) < needed:
+            return None
         groups: dict[tuple[int, bytes], dict[str, bytes]] = {}
-        for votes in (self._now, self._ahead):
-            for vote in votes.values():
-                if vote.kind == kind and vote.height == height:
-                    group = groups.setdefault((vote.view, vote.value), {})
-                    group[vote.signer] = vote.signature
+        for vote in found:
+            groups.setdefault((vote.view, vote.value), {})[vote.signer] = vote.signature
         for view, value in sorted(groups, reverse=True):
             if len(groups[view, value]) >= needed:
                 return Quorum(view, value, groups[view, value])
@@ -90,6 +95,14 @@ class VoteBook:
             vote.signer: vote.signature
             for vote in self._now.values()
             if vote.kind == kind and vote.height == height and vote.value == value
+        }
+
+    def held(self, kind: str, height: int) -> dict[str, Vote]:
+        """Return the votes of one kind and height in the view in force, by signer."""
+        return {
+            vote.signer: vote
+            for vote in self._now.values()
+            if vote.kind == kind and vote.height == height
         }
 
     def enter_view(self, view: int) -> None:

@@ -9,14 +9,17 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import count
 from random import Random
 from typing import Any
 
 from consensus.certs import verify_commit_certificate
 from consensus.codec import Malformed
 from consensus.driver import Driver, Turn
-from consensus.effects import Fetch, ProposeResult
+from consensus.effects import Contradiction, Fetch, ProposeResult, ReadReady
 from consensus.guard import SignGuard
+from consensus.mark import NOTHING, Mark, Standing, compare
+from consensus.pbft import evidence
 from consensus.pbft.dialect import DIALECT
 from consensus.pbft.engine import PbftConfig, PbftEngine
 from consensus.types import (
@@ -53,10 +56,11 @@ def committee_of(size: int, epoch: int = 1) -> Committee:
     return Committee(epoch, tuple(Member(node, key_of(node)) for node in ids))
 
 
-def block(height: int, parent: bytes, note: str = "") -> Proposal:
-    header = f"{height} {parent.hex()[:8]} {note}".encode()
+def block(height: int, parent: bytes, note: str = "", *, barrier: bool = False) -> Proposal:
+    header = f"{height} {parent.hex()[:8]} {note}{' barrier' * barrier}".encode()
     digest = hashlib.sha256(header + parent).digest()
-    return Proposal(height, parent, digest, header, hashlib.sha256(b"tx" + header).digest())
+    txids = hashlib.sha256(b"tx" + header).digest()
+    return Proposal(height, parent, digest, header, txids, barrier)
 
 
 def signed(message: Any) -> Any:
@@ -69,8 +73,9 @@ def signed(message: Any) -> Any:
 
 @dataclass
 class Disk:
-    """What survives: engine and guard records, and the ledger's applied blocks."""
+    """What survives: engine and guard records, the mark, and the ledger's applied blocks."""
 
+    mark: Mark = NOTHING
     pairs: dict[bytes, bytes] = field(default_factory=dict)
     chain: list[tuple[Proposal, bytes]] = field(default_factory=list)
 
@@ -86,6 +91,10 @@ class Disk:
                         del self.pairs[key]
 
     @property
+    def sequence(self) -> int:
+        return self.mark.sequence
+
+    @property
     def applied(self) -> Applied:
         if not self.chain:
             return Applied(0, NETWORK, 0)
@@ -96,7 +105,10 @@ class Disk:
 class Node:
     def __init__(self, world: "World", node: NodeId, disk: Disk) -> None:
         self.world, self.id, self.disk = world, node, disk
-        config = PbftConfig(node, world.committee, NETWORK, **world.timing)
+        self.reached = disk.applied
+        self.waiting: deque[tuple[Proposal, bytes]] = deque()
+        committee = world.committee_at(disk.applied.height + 1)
+        config = PbftConfig(node, committee, NETWORK, **world.timing)
         pairs = sorted(disk.pairs.items())
         self.engine = PbftEngine(
             config,
@@ -106,10 +118,14 @@ class Node:
             now_ms=world.now_ms,
         )
         guard = SignGuard([pair for pair in pairs if pair[0].startswith(b"guard/")])
+        standing = compare(stored=guard.mark, marked=disk.mark)
+        assert standing in (Standing.LEVEL, Standing.ONE_SHORT)
+        disk.mark = guard.mark
         self.driver = Driver(
             self.engine,
             DIALECT,
             guard,
+            marked=disk,
             network=NETWORK,
             sign=lambda message: fake_sign(key_of(node), message),
         )
@@ -121,7 +137,7 @@ class Node:
             checks = DIALECT.checks(
                 message,
                 sender=NodeId(sender),
-                committee=self.world.committee,
+                committee=self.engine.committee,
                 network=NETWORK,
             )
         except Malformed:
@@ -142,25 +158,50 @@ class Node:
         self.disk.write(turn.records)
         if crash == "after-write":
             raise PowerLoss
+        if turn.mark is not None:
+            self.disk.mark = turn.mark
         self._release(turn, crash)
         return True
 
     def _release(self, turn: Turn, crash: str | None) -> None:
         released = self.driver.durable(turn)
+        self.world.reads += [(self.id, answer) for answer in released.reads]
+        for found in released.evidence:
+            self.world.accuse(self.id, found)
         for envelope in (*turn.send_now, *released.send):
-            self.world.post(self.id, envelope.to, envelope.message)
+            targets = self.engine.committee.ids if envelope.to is None else (envelope.to,)
+            self.world.post(self.id, targets, envelope.message)
         if crash == "before-deliver":
             raise PowerLoss
         for decided in released.deliver:
-            self.world.judge(self.id, decided.proposal, decided.certificate)
-            self.disk.chain.append((decided.proposal, decided.certificate))
-            if crash == "after-apply":
-                raise PowerLoss
-            self.driver.applied(decided.proposal.height)
+            self.world.judge(self, decided.proposal, decided.certificate)
+            self.waiting.append((decided.proposal, decided.certificate))
+        if self.id not in self.world.slow_ledgers:
+            self.apply(crash)
         for message in released.loopback:
             self.engine.step(self.id, message)
         for fetch in turn.fetch:
             self.world.fetches.append((self.id, fetch))
+
+    def apply(self, crash: str | None = None) -> None:
+        """Let the ledger execute what was delivered."""
+        while self.waiting:
+            proposal, certificate = self.waiting.popleft()
+            self.disk.chain.append((proposal, certificate))
+            if crash == "after-apply":
+                raise PowerLoss
+            self.driver.applied(proposal.height, self.world.committee_after(proposal.height))
+
+    def take(self, proposal: Proposal, certificate: bytes) -> bool:
+        """Check and take a fetched block, as the driver does."""
+        try:
+            checks = DIALECT.certificate_checks(
+                certificate, proposal=proposal, committee=self.engine.committee, network=NETWORK
+            )
+        except Malformed:
+            return False
+        held = all(fake_verify(c.key, c.message, c.signature) for c in checks)
+        return held and self.engine.synced(proposal, certificate)
 
     def pump(self) -> None:
         for _ in range(200):
@@ -175,7 +216,9 @@ class Node:
         wanted = self.engine.want()
         if wanted is None or wanted.height > self.world.height_goal:
             return
-        proposal = block(wanted.height, wanted.parent, f"by {self.id}")
+        barrier = wanted.height in self.world.barriers
+        note = f"by {self.id}"
+        proposal = block(wanted.height, wanted.parent, note, barrier=barrier)
         assert self.engine.propose(proposal) is ProposeResult.ACCEPTED
 
 
@@ -184,10 +227,13 @@ class PowerLoss(Exception):
 
 
 class World:
-    """A committee under one clock.  Asserts agreement and no contradiction, always."""
+    """A committee under one clock.  Asserts agreement, no contradiction and no false charge."""
 
-    def __init__(self, size: int, **timing: int) -> None:
+    def __init__(self, size: int, *, spare: int = 0, **timing: int) -> None:
         self.committee = committee_of(size)
+        self.ids = committee_of(size + spare).ids
+        self.barriers: dict[int, tuple[NodeId, ...] | None] = {}
+        self.slow_ledgers: set[NodeId] = set()
         self.timing = timing
         self.now_ms = 1000
         self.height_goal = 0
@@ -197,16 +243,27 @@ class World:
         self.sent: list[tuple[str, Any]] = []
         self.drop: Drop = lambda _source, _target, _message: False
         self.decided: dict[int, bytes] = {}
-        self.said: dict[tuple[str, str, int, int], bytes] = {}
+        self.said: dict[tuple[str, str, int, int, int], bytes] = {}
         self.liars: set[str] = set()
+        self.evidence: list[tuple[str, Contradiction]] = []
+        self.reads: list[tuple[NodeId, ReadReady]] = []
         self.nodes: dict[NodeId, Node] = {}
-        self.disks = {node: Disk() for node in self.committee.ids}
-        for node in self.committee.ids:
+        self.disks = {node: Disk() for node in self.ids}
+        for node in self.ids:
             self.start(node)
 
-    @property
-    def ids(self) -> tuple[NodeId, ...]:
-        return self.committee.ids
+    def committee_at(self, height: int) -> Committee:
+        """Who votes on ``height``: ``barriers`` says who follows, by height of the barrier."""
+        committee = self.committee
+        for at, members in sorted(self.barriers.items()):
+            if at < height and members is not None:
+                named = tuple(Member(node, key_of(node)) for node in members)
+                committee = Committee(committee.epoch + 1, named)
+        return committee
+
+    def committee_after(self, height: int) -> Committee | None:
+        changes = self.barriers.get(height) is not None
+        return self.committee_at(height + 1) if changes else None
 
     def start(self, node: NodeId) -> Node:
         self.nodes[node] = Node(self, node, self.disks[node])
@@ -215,11 +272,11 @@ class World:
     def crash(self, node: NodeId) -> None:
         self.nodes.pop(node, None)
 
-    def post(self, source: str, target: str | None, message: Any) -> None:
+    def post(self, source: str, targets: Iterable[str], message: Any) -> None:
         self._remember(message)
         self.sent.append((source, message))
         raw = DIALECT.encode(message)
-        for node in self.ids if target is None else (target,):
+        for node in targets:
             if node != source and not self.drop(source, node, message):
                 self.wire.append((self.now_ms + 1, source, node, raw))
 
@@ -227,20 +284,33 @@ class World:
         stated = DIALECT.statement(message, NETWORK)
         if stated is None or message.signer in self.liars:
             return
-        place = (message.signer, stated.kind, stated.round, stated.height)
+        place = (message.signer, stated.kind, stated.epoch, stated.round, stated.height)
         assert self.said.setdefault(place, stated.digest) == stated.digest, "contradiction"
 
-    def judge(self, node: NodeId, proposal: Proposal, certificate: bytes) -> None:
+    def accuse(self, witness: NodeId, found: Contradiction) -> None:
+        """Whoever is accused lied, and anyone can check it."""
+        assert found.member in self.liars, f"{found.kind} against an honest member"
+        epochs = (self.committee_at(height) for height in count(1))
+        committee = next(each for each in epochs if each.epoch == found.epoch)
+        again, checks = evidence.prove(
+            evidence.encode(found), committee=committee, network=NETWORK
+        )
+        assert again == found
+        assert all(fake_verify(c.key, c.message, c.signature) for c in checks)
+        self.evidence.append((witness, found))
+
+    def judge(self, node: Node, proposal: Proposal, certificate: bytes) -> None:
         verify_commit_certificate(
             certificate,
             proposal_height=proposal.height,
             digest=proposal.digest,
-            committee=self.committee,
+            committee=self.committee_at(proposal.height),
             network=NETWORK,
             verify=fake_verify,
         )
-        applied = self.disks[node].applied
-        assert (proposal.height, proposal.parent) == (applied.height + 1, applied.digest)
+        before = node.reached
+        assert (proposal.height, proposal.parent) == (before.height + 1, before.digest)
+        node.reached = Applied(proposal.height, proposal.digest, proposal.height)
         known = self.decided.setdefault(proposal.height, proposal.digest)
         assert known == proposal.digest, "two blocks at one height"
 
@@ -256,7 +326,11 @@ class World:
                 self.wire.append((due, source, target, raw))
             elif target in self.nodes:
                 node = self.nodes[NodeId(target)]
-                assert node.receive(source, raw) or source in self.liars
+                accepted = node.receive(source, raw) or source in self.liars
+                # Only what is of another epoch cannot be checked here.
+                assert accepted or DIALECT.decode(raw, size_max=len(raw)).epoch != (
+                    node.engine.committee.epoch
+                )
                 node.pump()
         while self.fetches:
             self._serve(*self.fetches.popleft())
@@ -267,7 +341,7 @@ class World:
             return
         node = self.nodes[asker]
         for proposal, certificate in self.disks[fetch.peer].chain[fetch.lo - 1 : fetch.hi]:
-            if node.engine.synced(proposal, certificate):
+            if node.take(proposal, certificate):
                 node.pump()
 
     def run(self, ms: int, until: Callable[[], bool] | None = None) -> None:
@@ -290,6 +364,15 @@ class World:
 
     def heights(self) -> dict[str, int]:
         return {node: self.disks[node].applied.height for node in self.ids}
+
+    def grow_at_least(self, height: int, *, without: NodeId) -> None:
+        """Run until all but one have applied ``height``, and nothing is on its way."""
+        self.height_goal = height
+        others = [node for node in self.ids if node != without]
+        self.run(
+            5000, lambda: all(self.disks[node].applied.height >= height for node in others)
+        )
+        self.run(5)
 
     def grow(self, height: int, ms: int = 120_000) -> None:
         """Run until every node that is up has applied ``height``."""

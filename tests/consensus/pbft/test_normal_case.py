@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from consensus.codec import Malformed
 from consensus.effects import Envelope, ProposeResult
-from consensus.pbft.dialect import DIALECT
+from consensus.pbft.dialect import DIALECT, PbftDialect
 from consensus.pbft.messages import Commit, Prepare, PrePrepare
 from consensus.types import NodeId
 from tests.consensus.pbft.harness import NETWORK, World, block, signed
@@ -100,14 +101,19 @@ def test_a_proposal_off_the_tip_or_from_the_wrong_view_is_not_accepted() -> None
     backup = world.nodes[world.ids[1]]
     for message in (
         PrePrepare(1, 0, block(1, bytes(32)), "m00"),
-        PrePrepare(1, 0, block(9, NETWORK), "m00"),
+        PrePrepare(1, 0, block(99, NETWORK), "m00"),
         PrePrepare(1, 4, block(1, NETWORK), "m00"),
     ):
         assert backup.receive("m00", DIALECT.encode(signed(message)))
         backup.pump()
-    assert not backup.receive(
-        "m02", DIALECT.encode(signed(PrePrepare(1, 0, block(1, NETWORK), "m02")))
-    )
+    stranger = signed(PrePrepare(1, 0, block(1, NETWORK), "m02"))
+    assert backup.receive("m02", DIALECT.encode(stranger))
+    backup.pump()
+    assert backup.engine.refused["wrong-author"] == 1
+    with pytest.raises(Malformed, match="primary"):
+        PbftDialect(rotation_blocks=0).checks(
+            stranger, sender=NodeId("m02"), committee=world.committee, network=NETWORK
+        )
     assert not [m for _, m in world.sent if isinstance(m, Prepare)]
     assert backup.engine.refused["wrong-parent"] == 1
     assert backup.engine.refused["proposal-outside"] == 1

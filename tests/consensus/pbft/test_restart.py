@@ -35,15 +35,12 @@ def crashing_pump(world: World, node: NodeId, countdown: list[int], point: str) 
 
 
 @pytest.mark.parametrize("point", POINTS)
-@pytest.mark.parametrize("size", [1, 4])
-@pytest.mark.parametrize("position", [0, 1])
+@pytest.mark.parametrize(("size", "position", "window"), [(1, 0, 1), (4, 0, 4), (4, 1, 2)])
 def test_power_loss_in_any_turn_of_the_normal_case(
-    size: int, position: int, point: str
+    size: int, position: int, window: int, point: str
 ) -> None:
-    if position >= size:
-        position = 0
     for turn in range(1, 9):
-        world = World(size)
+        world = World(size, window=window)
         victim = world.ids[position]
         countdown = [turn]
         patched(world, victim, countdown, point)
@@ -82,13 +79,13 @@ def patched(world: World, victim: NodeId, countdown: list[int], point: str) -> N
 @pytest.mark.parametrize("position", [1, 2])
 def test_power_loss_in_any_turn_of_a_view_change(position: int, point: str) -> None:
     for turn in range(1, 12):
-        world = World(5)
+        world = World(5, window=1 + turn % 3)
         world.drop = lambda _s, _t, message: isinstance(message, Commit) and message.view == 0
-        world.height_goal = 1
+        world.height_goal = 3
         world.run(50)
         world.crash(world.ids[0])
         patched(world, world.ids[position], [turn], point)
-        world.grow(2, ms=300_000)
+        world.grow(4, ms=300_000)
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -96,10 +93,14 @@ def test_random_crashes_loss_and_reordering_never_contradict(seed: int) -> None:
     # ``World`` asserts one digest per signed slot and one block per height; the guard raises
     # by itself.  Everything heals at the end and must then make progress.
     rng = Random(seed)
-    world = World(4, request_ms=300, view_change_ms=300, resend_ms=100, status_ms=80)
+    window, rotation = (1, 2, 4, 8)[seed % 4], (0, 1, 3)[seed % 3]
+    world = World(
+        4, request_ms=300, view_change_ms=300, resend_ms=100, status_ms=80, window=window,
+        rotation_blocks=rotation,
+    )  # fmt: skip
     world.height_goal = 1_000
     world.drop = lambda _s, _t, _m: rng.random() < 0.25
-    for _ in range(60):
+    for _ in range(40):
         victim = world.ids[rng.randrange(4)]
         if victim not in world.nodes:
             world.start(victim)
@@ -123,17 +124,18 @@ def test_random_crashes_loss_and_reordering_never_contradict(seed: int) -> None:
     world.grow(world.height_goal + 2, ms=120_000)
 
 
-def test_a_restart_repeats_its_words_byte_for_byte() -> None:
-    world = World(4)
+@pytest.mark.parametrize("window", [1, 4])
+def test_a_restart_repeats_its_words_byte_for_byte(window: int) -> None:
+    world = World(4, window=window)
     world.drop = lambda _s, _t, message: isinstance(message, Commit)
-    world.height_goal = 1
+    world.height_goal = window
     world.run(50)
     node = world.ids[1]
     before = [DIALECT.encode(m) for s, m in world.sent if s == node and statement(m)]
     world.sent.clear()
     world.start(node).pump()
     after = [DIALECT.encode(m) for s, m in world.sent if s == node and statement(m)]
-    assert len(after) == 2, "its prepare and its commit"
+    assert len(after) == 2 * window, "its prepares and its commits"
     assert set(after) <= set(before)
 
 

@@ -84,6 +84,16 @@ def test_a_certificate_at_or_below_the_final_height_is_not_carried_over() -> Non
     assert (selection.height, selection.chosen, selection.holders) == (1, (), ("b",))
 
 
+def test_nothing_is_carried_over_beyond_a_barrier() -> None:
+    barrier = block(1, NETWORK, barrier=True)
+    beyond = block(2, barrier.digest)
+    prepared = tuple(
+        PreparedCert(1, 3, each, b"\x07", (b"s",) * 3) for each in (barrier, beyond)
+    )
+    change = ViewChange(1, 9, 0, NETWORK, b"", prepared, SUSPICION, "a")
+    assert select([change]).chosen == (barrier,)
+
+
 def test_a_certificate_off_the_final_chain_is_not_carried_over() -> None:
     stray = block(2, block(1, NETWORK, "other").digest)
     prepared = (PreparedCert(1, 3, stray, b"\x07", (b"s",) * 3),)

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from consensus.pbft.config import backoff_ms
 from consensus.pbft.dialect import DIALECT
 from consensus.pbft.messages import Commit, NewView, Prepare, PrePrepare, Suspect, ViewChange
-from consensus.pbft.view_change import patience_ms
 from consensus.types import NodeId
 from tests.consensus.pbft.harness import Node, World, block, signed
 
@@ -204,12 +204,14 @@ def forge_author(message: NewView) -> NewView:
 )
 def test_a_new_view_that_lies_is_not_entered(forge: Any) -> None:
     world = World(4)
+    world.liars.add(world.ids[1])
     message = signed(replace(forge(opened(world)), signature=b""))
     assert not entered(world, message)
 
 
 def test_a_wrong_choice_is_counted_and_suspected() -> None:
     world = World(4)
+    world.liars.add(world.ids[1])
     message = signed(replace(forge_choice(opened(world)), signature=b""))
     world.sent.clear()
     assert not entered(world, message)
@@ -242,11 +244,11 @@ def test_one_unusable_view_change_does_not_poison_the_set() -> None:
 
 
 def test_patience_doubles_and_is_capped() -> None:
-    assert [patience_ms(1000, failed) for failed in range(8)] == [
+    assert [backoff_ms(1000, failed) for failed in range(8)] == [
         1000, 2000, 4000, 8000, 16_000, 32_000, 32_000, 32_000,
     ]  # fmt: skip
-    assert patience_ms(10_000, 60) == 60_000
-    assert patience_ms(90_000, 3) == 90_000
+    assert backoff_ms(10_000, 60) == 60_000
+    assert backoff_ms(90_000, 3) == 90_000
 
 
 def test_failed_views_wait_longer_and_a_delivery_resets_the_patience() -> None:
