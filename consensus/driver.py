@@ -1,12 +1,13 @@
-"""The one place that knows the order: persist, sync, send, deliver.
+"""The one place that knows the order: persist, sync, mark, sign, send, deliver.
 
 Sans-IO: the daemon's replica and the simulator run this same code and differ only in how they
 write and send.  A turn is ``turn()``, then the caller makes ``Turn.records`` and bodies
-durable, then ``durable(turn)`` gives what may leave.  There is no other way to reach a signed
-vote or a decided block, so a caller cannot get the order wrong.
+durable, then ``Turn.mark`` where there is one, then ``durable(turn)`` signs and gives what may
+leave.  There is no other way to reach a signed vote or a decided block, and ``durable`` asks
+the mark itself whether it was written, so a caller cannot get the order wrong.
 
-Crash before the write: nothing left, nothing happened.  Crash after the write: the engine
-restores from its records and says the same again, byte for byte.
+Crash before the write: nothing left, nothing happened.  Crash after the write, before or after
+the mark: the engine restores from its records and says the same again, byte for byte.
 """
 
 from collections.abc import Callable
@@ -16,16 +17,21 @@ from typing import Any
 from consensus.effects import Contradiction, Decided, Effects, Envelope, Fetch, ReadReady
 from consensus.engine import Dialect, Engine
 from consensus.guard import SignGuard
-from consensus.types import Proposal, Record
+from consensus.mark import Mark, Marked
+from consensus.types import Committee, Proposal, Record, Statement
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Write ``records`` and the bodies of ``bodies`` atomically; sync when told."""
+    """Write ``records`` and the bodies of ``bodies`` atomically; sync when told.
+
+    ``mark`` is there whenever ``must_sync`` is: made durable after them, before ``durable``.
+    """
 
     token: int
     records: tuple[Record, ...]
     must_sync: bool
+    mark: Mark | None
     bodies: tuple[Proposal, ...]
     send_now: tuple[Envelope, ...]
     fetch: tuple[Fetch, ...]
@@ -46,7 +52,8 @@ class Released:
 class Driver:
     """Owns the engine, the guard and the signing key's use.
 
-    ``sign(message) -> signature`` must be deterministic (Ed25519 is).
+    ``sign(message) -> signature`` must be deterministic (Ed25519 is).  ``marked`` is where the
+    caller keeps marks; it must be level with what the guard was loaded from.
     """
 
     def __init__(
@@ -55,21 +62,27 @@ class Driver:
         dialect: Dialect,
         guard: SignGuard,
         *,
+        marked: Marked,
         network: bytes,
         sign: Callable[[bytes], bytes],
     ) -> None:
         self.engine = engine
         self.dialect = dialect
+        assert marked.sequence == guard.mark.sequence, "the mark is of another database"
         self._guard = guard
+        self._marked = marked
         self._network = network
         self._sign = sign
         self._prune_records: tuple[Record, ...] = ()
         self._durable_token = -1
         self._open_token: int | None = None
 
-    def applied(self, height: int) -> None:
-        """The ledger executed ``height``: tell the engine, let the guard forget below it."""
-        self.engine.applied(height)
+    def applied(self, height: int, next_committee: Committee | None = None) -> None:
+        """The ledger executed ``height``: tell the engine, let the guard forget below it.
+
+        ``next_committee``: see ``Engine.applied``.
+        """
+        self.engine.applied(height, next_committee)
         self._prune_records = (*self._prune_records, *self._guard.prune(height))
 
     def turn(self) -> Turn | None:
@@ -80,18 +93,22 @@ class Driver:
         effects = self.engine.drain()
         records = [*self._prune_records, *effects.records]
         self._prune_records = ()
-        must_sync = effects.must_sync
+        stated: list[Statement] = []
         for envelope in effects.send_after:
             statement = self.dialect.statement(envelope.message, self._network)
-            if statement is not None:
-                admitted = self._guard.admit(statement)
+            if statement is not None and (admitted := self._guard.admit(statement)):
                 records.extend(admitted)
-                must_sync = must_sync or bool(admitted)
+                stated.append(statement)
+        must_sync, mark = effects.must_sync or bool(stated), None
+        if must_sync:
+            mark, record = self._guard.advance(stated, effects.bodies)
+            records.append(record)
         self._open_token = effects.token
         return Turn(
             effects.token,
             tuple(records),
             must_sync,
+            mark,
             effects.bodies,
             effects.send_now,
             effects.fetch,
@@ -99,8 +116,11 @@ class Driver:
         )
 
     def durable(self, turn: Turn) -> Released:
-        """Release ``turn`` once its records survive power loss."""
+        """Sign and release ``turn`` once its records, then its mark, survive power loss."""
         assert turn.token == self._open_token, "turns become durable in order"
+        assert turn.mark is None or self._marked.sequence == turn.mark.sequence, (
+            "nothing is signed before the mark is durable"
+        )
         assert turn.token > self._durable_token
         self._durable_token, self._open_token = turn.token, None
         self.engine.persisted(turn.token)

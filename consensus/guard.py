@@ -10,19 +10,24 @@ Statements about heights (prepare, commit, suspect) are kept above the floor; ``
 moves the floor up and what lies at or below it is refused from then on.  Of the other kinds
 (vote, view-change, new-view) the newest round is kept and older rounds are refused.  After a
 view change to v is stated, prepares and commits in views below v are refused.
+Beside the slots stands the mark of the newest synced turn (``consensus.mark``), by which a
+start notices that this memory is older than what was signed.
 Memory: slots above the floor and one slot for each other kind.
 """
 
 from collections.abc import Iterable
 from typing import Final
 
-from consensus import codec
-from consensus.types import Delete, Put, Record, Statement
+from consensus import codec, wire
+from consensus.mark import NOTHING, Mark
+from consensus.types import Delete, Proposal, Put, Record, Statement
 
 PREFIX: Final = b"guard/"
 _FLOOR_KEY: Final = PREFIX + b"floor"
 _ROUND_KEY: Final = PREFIX + b"round"
+MARK_KEY: Final = PREFIX + b"mark"
 _SLOT_PREFIX: Final = PREFIX + b"slot/"
+_MARK_BYTES_MAX: Final = 256
 _HEIGHT_BOUND: Final = frozenset({"prepare", "commit", "suspect"})
 
 
@@ -30,6 +35,11 @@ class GuardRefused(Exception):
     """Signing would equivocate.  The node must stop: this is our bug or a cloned key."""
 
     code = "sign-guard-refused"
+
+
+def decode_mark(raw: bytes) -> Mark:
+    """Return the mark in a record under ``MARK_KEY``; raises ``Malformed``."""
+    return wire.decode(Mark, raw, size_max=_MARK_BYTES_MAX)
 
 
 def _slot_key(statement: Statement) -> bytes:
@@ -46,6 +56,7 @@ class SignGuard:
         self._newest: dict[str, tuple[tuple[int, int], bytes]] = {}
         self._floor = 0
         self._round_min = (0, 0)
+        self._mark = NOTHING
         for key, value in pairs:
             self._load(key, value)
 
@@ -55,6 +66,8 @@ class SignGuard:
         elif key == _ROUND_KEY:
             epoch, view = codec.decode(value, size_max=32)
             self._round_min = (int(epoch), int(view))
+        elif key == MARK_KEY:
+            self._mark = decode_mark(value)
         elif key.startswith(_SLOT_PREFIX):
             kind, epoch, at, height = codec.decode(key[len(_SLOT_PREFIX) :], size_max=128)
             self._slots[key] = value
@@ -92,6 +105,18 @@ class SignGuard:
             self._round_min = max(self._round_min, at)
             records.append(Put(_ROUND_KEY, codec.encode(list(self._round_min))))
         return tuple(records)
+
+    @property
+    def mark(self) -> Mark:
+        """How far the promises in these records have come."""
+        return self._mark
+
+    def advance(
+        self, statements: Iterable[Statement], bodies: Iterable[Proposal]
+    ) -> tuple[Mark, Record]:
+        """Return the mark of a synced turn, and its record for the turn's own batch."""
+        self._mark = self._mark.after(statements, bodies)
+        return self._mark, Put(MARK_KEY, wire.encode(self._mark))
 
     def _refuse_the_past(self, statement: Statement) -> None:
         at = (statement.epoch, statement.round)

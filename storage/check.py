@@ -56,6 +56,7 @@ class Code(Enum):
     TILE_WRONG = "tile-wrong"
     APPLIED_WRONG = "applied-wrong"
     LEDGER_WRONG = "ledger-wrong"  # for verifiers
+    SIGN_MARK_WRONG = "sign-mark-wrong"  # for verifiers
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,10 @@ class Reader:
         """Yield every engine record in key order, as of the moment of the call."""
         return self._scan(keys.CONSENSUS, b"", None)
 
+    def consensus_value(self, key: bytes) -> bytes | None:
+        """Return the engine record under ``key``, or None."""
+        return self._source.get(keys.CONSENSUS + key)
+
     def body(self, digest: bytes) -> bytes | None:
         """Return the stored body, checksum and digest label verified."""
         raw = self._source.get(keys.BODY + digest)
