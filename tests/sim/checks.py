@@ -1,19 +1,24 @@
 """What must hold whatever happens: the judge of a simulated cluster.
 
-The judge sees every honest node's deliveries, restarts and rounds, keeps the one final chain
-that all of them must share, and raises ``Violation`` at the first event that breaks a rule.
+The judge sees every honest node's deliveries, restarts, rounds, reads and accusations, keeps
+the one final chain that all of them must share, and raises ``Violation`` at the first event
+that breaks a rule.  A wiped member follows the rules but has forgotten what it promised: it
+counts as honest for what it delivers and as a liar for what others may rely on.
 """
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from consensus.codec import Malformed
-from consensus.effects import Decided
-from consensus.types import Applied
+from consensus.effects import Contradiction, Decided, ReadReady
+from consensus.types import Applied, Committee
 from tests.sim import ledger
 
 if TYPE_CHECKING:
     from tests.sim.node import SimNode
     from tests.sim.world import World
+
+RECORDS_MAX = 400  # engine records on one disk, next to what the log is told to keep
 
 
 class Violation(Exception):
@@ -24,16 +29,34 @@ class Violation(Exception):
         self.rule = rule
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    floor: int
+    node: str
+    incarnation: int
+
+
 class Judge:
     def __init__(self, world: "World") -> None:
         self._world = world
         self.chain: dict[int, bytes] = {0: ledger.GENESIS.digest}
         self.tx_height: dict[bytes, int] = {}
-        self._leaders: dict[int, str] = {}
-        self._certificates: set[tuple[bytes, bytes]] = set()
         self.delivered: dict[str, int] = {}
+        self.acknowledged = 0  # the highest height that anybody reported as executed
+        self.moved = True  # something was delivered or applied since the world last looked
+        self.top_round = 0
+        self.first_round = 0  # the newest when the first block was delivered
+        self.accused: dict[tuple[str, str, int, int, int], None] = {}
+        self._committees: list[tuple[int, Committee]] = [(0, world.committee)]
+        self._roots: dict[int, bytes] = {}
+        self._leaders: dict[tuple[int, int], str] = {}
+        self._certificates: set[tuple[bytes, bytes]] = set()
         self._applied: dict[str, int] = {}
-        self._round: dict[str, int] = {}
+        self._round: dict[str, tuple[int, int]] = {}
+        self._reads: dict[int, _Read] = {}
+        self.answers: dict[str, int] = {}  # reads answered, by node
+
+    # --- one member over time -------------------------------------------------------------
 
     def booted(self, node: "SimNode", applied: Applied, round_now: int) -> None:
         """A node came up from its disk: it must not have forgotten what it reported."""
@@ -41,20 +64,34 @@ class Judge:
             raise Violation("applied-lost", f"{node.id} is back at {applied.height}")
         if self.chain.get(applied.height) != applied.digest:
             raise Violation("applied-foreign", f"{node.id} holds another {applied.height}")
-        if round_now < self._round.get(node.id, 0):
+        at = (node.engine_epoch, round_now)
+        if at < self._round.get(node.id, (0, 0)):
             raise Violation("round-forgotten", f"{node.id} is back in round {round_now}")
         self.delivered[node.id] = self._applied[node.id] = applied.height
 
-    def promised(self, node: "SimNode", round_now: int) -> None:
-        """A synced turn of ``node`` was taken in ``round_now``."""
-        if round_now < self._round.get(node.id, 0):
-            raise Violation("round-back", f"{node.id} went back to round {round_now}")
-        self._round[node.id] = round_now
+    def forgot(self, node: "SimNode") -> None:
+        """The disk of ``node`` was lost: hold it to nothing that it said before."""
+        self._applied.pop(node.id, None)
+        self._round.pop(node.id, None)
+        self.delivered[node.id] = 0
 
-    def applied(self, node: "SimNode", height: int) -> None:
+    def promised(self, node: "SimNode", at: tuple[int, int]) -> None:
+        """A synced turn of ``node`` was taken in epoch and round ``at``."""
+        if at < self._round.get(node.id, (0, 0)):
+            raise Violation("round-back", f"{node.id} went back to round {at}")
+        self._round[node.id] = at
+        self.top_round = max(self.top_round, at[1])
+
+    def applied(self, node: "SimNode", height: int, root: bytes) -> None:
         if height != self._applied[node.id] + 1:
             raise Violation("applied-gap", f"{node.id} applied {height}")
+        if self._roots.setdefault(height, root) != root:
+            raise Violation("state-root", f"{node.id} has another state after {height}")
         self._applied[node.id] = height
+        self.acknowledged = max(self.acknowledged, height)
+        self.moved = True
+
+    # --- deliveries -----------------------------------------------------------------------
 
     def deliver(self, node: "SimNode", decided: Decided) -> None:
         proposal = decided.proposal
@@ -66,35 +103,51 @@ class Judge:
             raise Violation("parent", f"{node.id}: block {height} has another parent")
         known = self.chain.get(height)
         if known is None:
-            self._first_delivery(node, decided)
+            self._first_delivery(decided)
         elif known != proposal.digest:
             raise Violation("agreement", f"{node.id}: a second block at height {height}")
         self._certificate(node, decided)
         self.delivered[node.id] = height
+        self.moved = True
 
-    def _first_delivery(self, node: "SimNode", decided: Decided) -> None:
-        proposal = decided.proposal
-        if not ledger.well_formed(proposal):
+    def committee_at(self, height: int) -> Committee:
+        """Who decides ``height``."""
+        for since, committee in reversed(self._committees):
+            if height > since:
+                return committee
+        return self._committees[0][1]
+
+    def _first_delivery(self, decided: Decided) -> None:
+        proposal, world = decided.proposal, self._world
+        if not world.well_formed(proposal):
             raise Violation("validity", f"block {proposal.height} is not well formed")
         for txid in ledger.txids_of(proposal):
-            if txid not in self._world.submitted:
+            if txid not in world.submitted:
                 raise Violation("validity", f"block {proposal.height}: unknown transaction")
             if txid in self.tx_height:
                 raise Violation("transaction-once", f"block {proposal.height} repeats one")
             self.tx_height[txid] = proposal.height
-        self.chain[proposal.height] = proposal.digest
         self._kept_by_a_quorum(decided)
+        if len(self.chain) == 1:
+            self.first_round = self.top_round
+        self.chain[proposal.height] = proposal.digest
+        if proposal.barrier:
+            after = world.committee_after(self.committee_at(proposal.height), proposal)
+            self._committees.append((proposal.height, after))
 
     def _kept_by_a_quorum(self, decided: Decided) -> None:
         """A final block's body is on enough disks to survive any allowed loss."""
         world = self._world
-        digest = decided.proposal.digest
-        key = b"b/" + digest
-        kept = sum(1 for node in world.honest if key in node.disk.synced)
-        members = world.plan.members
-        needed = members // 2 + 1
+        committee = self.committee_at(decided.proposal.height)
+        key = b"b/" + decided.proposal.digest
+        members = [node for node in world.honest if committee.index(node.id) is not None]
+        kept = sum(1 for node in members if key in node.disk.synced)
+        needed = committee.majority
         if world.plan.engine == "pbft":  # of a quorum, all but the liars keep what they say
-            needed = (members + (members - 1) // 3) // 2 + 1 - len(world.plan.byzantine)
+            needed = committee.byzantine_quorum - len(world.plan.byzantine)
+        needed -= sum(1 for node in members if node.wiped)
+        if world.plan.engine == "raft" and world.plan.member_changes:
+            needed = 1  # a majority of whom, only the log knows
         if kept < needed:
             raise Violation(
                 "durable", f"block {decided.proposal.height} is on {kept} disks, not {needed}"
@@ -109,7 +162,7 @@ class Judge:
             checks = world.dialect.certificate_checks(
                 decided.certificate,
                 proposal=decided.proposal,
-                committee=world.committee,
+                committee=self.committee_at(decided.proposal.height),
                 network=ledger.NETWORK,
             )
         except Malformed as error:
@@ -120,15 +173,71 @@ class Judge:
 
     def leader(self, node: "SimNode", round_now: int) -> None:
         """``node`` says it leads ``round_now``: nobody else may ever have said so."""
-        if self._leaders.setdefault(round_now, node.id) != node.id:
+        known = self._leaders.setdefault((node.engine_epoch, round_now), node.id)
+        if known != node.id:
+            raise Violation("one-leader", f"{node.id} and {known} lead round {round_now}")
+
+    # --- cosignatures, reads, evidence ----------------------------------------------------
+
+    def cosigned(self, node: "SimNode", height: int, root: bytes) -> None:
+        """``node`` holds a quorum of cosignatures over the state after ``height``."""
+        if self._roots.get(height) != root:
+            raise Violation("state-root", f"{node.id}: a quorum cosigned another {height}")
+
+    def asked(self, node: "SimNode", token: int, floor: int) -> None:
+        self._reads[token] = _Read(floor, node.id, node.incarnation)
+        self._world.count("read")
+
+    def answered(self, node: "SimNode", answer: ReadReady) -> None:
+        """What was acknowledged before the question lies at or below the answer."""
+        read = self._reads.pop(answer.token, None)
+        if read is None or (read.node, read.incarnation) != (node.id, node.incarnation):
+            raise Violation("read-token", f"{node.id} answers what it was not asked")
+        if answer.height is None:
+            self._world.count("read-lost")
+            return
+        self._world.count("read-answered")
+        self.answers[node.id] = self.answers.get(node.id, 0) + 1
+        self.moved = True
+        if node.honest and answer.height < read.floor:
             raise Violation(
-                "one-leader", f"{node.id} and {self._leaders[round_now]} lead round {round_now}"
+                "stale-read", f"{node.id} reads {answer.height}, {read.floor} was acknowledged"
             )
 
+    def evidence(self, node: "SimNode", contradiction: Contradiction) -> None:
+        """An accusation: never against an honest member, and provable by anybody."""
+        world = self._world
+        if contradiction.member in world.trusted:
+            raise Violation(
+                "evidence", f"{node.id} accuses {contradiction.member}: {contradiction.kind}"
+            )
+        if not node.honest:
+            return
+        committee = next(
+            each for _, each in self._committees if each.epoch == contradiction.epoch
+        )
+        try:
+            checks = world.flavour.proven(contradiction, committee)
+        except (Malformed, AssertionError) as error:
+            raise Violation("evidence-proof", f"{node.id}: {error}") from error
+        if not all(world.keys.holds(check) for check in checks):
+            raise Violation("evidence-proof", f"{node.id}: a signature does not hold")
+        place = (contradiction.round, contradiction.height)
+        self.accused[contradiction.kind, contradiction.member, contradiction.epoch, *place] = (
+            None
+        )
+        world.count("evidence")
+
+    # --- at the end -----------------------------------------------------------------------
+
     def finished(self) -> None:
-        """After healing: everybody has everything."""
+        """After healing: everybody has everything, and nobody hoards."""
         world = self._world
         top = max(self.chain)
-        for node in world.honest:
-            if node.executed != top:
-                raise Violation("progress", f"{node.id} is at {node.executed}, not {top}")
+        for node in world.following(world.honest):
+            if node.chain.executed != top:
+                raise Violation("progress", f"{node.id} is at {node.chain.executed}, not {top}")
+            node.check()
+            kept = sum(1 for key in node.disk.live if key.startswith(b"e/"))
+            if kept > RECORDS_MAX + 2 * min(world.plan.log_keep_entries, len(self.chain) + 200):
+                raise Violation("bounded", f"{node.id} keeps {kept} engine records")

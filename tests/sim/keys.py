@@ -5,6 +5,7 @@ hard to forge for the nodes in the simulation as the real thing.
 """
 
 import hashlib
+from functools import cache
 
 from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey, VerifyKey
@@ -12,41 +13,47 @@ from nacl.signing import SigningKey, VerifyKey
 from consensus.types import Check
 
 
+@cache
+def _secret(node: str) -> bytes:
+    return hashlib.sha256(f"secret/{node}".encode()).digest()
+
+
+@cache
+def _public(node: str) -> bytes:
+    return hashlib.sha256(b"public/" + _secret(node)).digest()
+
+
 class Keys:
-    def __init__(self, seed: int, ids: tuple[str, ...], *, real: bool) -> None:
+    def __init__(self, ids: tuple[str, ...], *, real: bool) -> None:
         self._real = real
-        self._secrets = {
-            node: hashlib.sha256(f"secret/{seed}/{node}".encode()).digest() for node in ids
-        }
-        self._signers = {node: SigningKey(secret) for node, secret in self._secrets.items()}
-        self.public: dict[str, bytes] = {}
-        for node, secret in self._secrets.items():
-            if real:
-                self.public[node] = bytes(self._signers[node].verify_key)
-            else:
-                self.public[node] = hashlib.sha256(b"public/" + secret).digest()
-        self._by_public = {key: self._secrets[node] for node, key in self.public.items()}
+        self._signers: dict[str, SigningKey] = {}
+        self.public = {node: _public(node) for node in ids}
+        if real:
+            self._signers = {node: SigningKey(_secret(node)) for node in ids}
+            self.public = {n: bytes(key.verify_key) for n, key in self._signers.items()}
+        self._by_public = {key: _secret(node) for node, key in self.public.items()}
         self._known: dict[Check, bool] = {}
 
     def sign(self, node: str, message: bytes) -> bytes:
         if self._real:
             return bytes(self._signers[node].sign(message).signature)
-        return hashlib.blake2b(message, key=self._secrets[node]).digest()
+        return hashlib.blake2b(message, key=_secret(node)).digest()
 
     def holds(self, check: Check) -> bool:
+        if not self._real:
+            secret = self._by_public.get(check.key)
+            if secret is None:
+                return False
+            return hashlib.blake2b(check.message, key=secret).digest() == check.signature
         known = self._known.get(check)
         if known is None:
-            known = self._known[check] = self._verify(check)
+            known = self._known[check] = _verify(check)
         return known
 
-    def _verify(self, check: Check) -> bool:
-        if self._real:
-            try:
-                VerifyKey(check.key).verify(check.message, check.signature)
-            except (BadSignatureError, ValueError):
-                return False
-            return True
-        secret = self._by_public.get(check.key)
-        if secret is None:
-            return False
-        return hashlib.blake2b(check.message, key=secret).digest() == check.signature
+
+def _verify(check: Check) -> bool:
+    try:
+        VerifyKey(check.key).verify(check.message, check.signature)
+    except (BadSignatureError, ValueError):
+        return False
+    return True

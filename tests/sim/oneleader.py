@@ -221,7 +221,7 @@ class OneLeaderEngine:
     def persisted(self, token: int) -> None:
         assert token <= self._token
 
-    def applied(self, height: int) -> None:
+    def applied(self, height: int, next_committee: Committee | None = None) -> None:
         assert height <= self._delivered
         self._applied = height
 

@@ -2,34 +2,34 @@
 
 Two phases.  First every fault of the seed's plan may strike while clients submit; nothing may
 go wrong, but nothing need get done.  Then the network heals, everybody honest comes up, and
-all that waits must be delivered everywhere within ``LIVENESS_US``.
+all that waits must be delivered everywhere within ``LIVENESS_US``; in a share of the seeds a
+quorum heals alone first, and has to get its work done without the rest.
 """
 
 import hashlib
 import heapq
 import random
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from consensus.codec import Malformed
-from consensus.types import Committee, Member, NodeId
+from consensus.types import Committee, Member, NodeId, Proposal
 from tests.sim import ledger
-from tests.sim.byzantine import Liar
+from tests.sim.byzantine import LIARS
 from tests.sim.checks import Judge, Violation
+from tests.sim.faults import Faults
 from tests.sim.flavours import flavour
 from tests.sim.keys import Keys
 from tests.sim.net import Network
-from tests.sim.node import MESSAGE_BYTES_MAX, Crashed, SimNode
-from tests.sim.plan import MS, TWINS, Plan, draw, harsh
+from tests.sim.node import MESSAGE_BYTES_MAX, SimNode
+from tests.sim.phases import Phases
+from tests.sim.plan import CALM, MS, Plan, draw, harsh
+from tests.sim.process import Crashed
+from tests.sim.scripts import TWINS
 
-LIVENESS_US: Final = 120_000 * MS
 EVENTS_MAX: Final = 400_000
-LATE_TRANSACTIONS: Final = 3
-IDLE_US: Final = 500 * MS
-BUSY_MESSAGES_MAX: Final = 400  # per second and pair, while the cluster catches up
-IDLE_MESSAGES_MAX: Final = 50  # per second and pair, when nothing waits
-SPAN_TWINS_US: Final = 150 * MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,22 @@ class Outcome:
     virtual_us: int
     messages: int
     recovery_us: int
+    rounds: int
     fingerprint: str
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+class Packet:
+    """An engine message on its way, decoded and verified once for all who get it."""
+
+    __slots__ = ("epoch", "message", "raw", "trusted", "verdicts")
+
+    def __init__(self, raw: bytes, message: Any, epoch: int, *, trusted: bool) -> None:
+        self.raw = raw
+        self.message = message
+        self.epoch = epoch
+        self.trusted = trusted  # an honest member's own words: need no proof
+        self.verdicts: dict[int, bool] = {}
 
 
 class World:
@@ -56,43 +71,100 @@ class World:
     ) -> None:
         self.plan = plan
         self.rng = random.Random(f"world/{plan.engine}/{plan.seed}")
+        self.random = self.rng.random
         self.flavour = flavour(plan.engine)
         self.dialect = self.flavour.dialect
         self.now = 0
         self.faulty = True
         self.events = 0
-        self._story = story
-        self._fingerprints = fingerprints
+        self.story = story
+        self.fingerprints = fingerprints
+        self.crash_point, self.cut_point = plan.crash_point, plan.cut_point
+        self.counts: Counter[str] = Counter()
         self._chain = hashlib.sha256()
         self._heap: list[tuple[int, int, Any, tuple[Any, ...]]] = []
         self._sequence = 0
-        ids = tuple(f"m{index}" for index in range(plan.members))
-        self.keys = Keys(plan.seed, ids, real=plan.real_keys)
-        members = tuple(Member(NodeId(node), self.keys.public[node]) for node in ids)
-        self.committee = Committee(ledger.EPOCH, members)
-        self.network = Network(plan, self.rng, ids)
+        self.ids = tuple(f"m{index}" for index in range(plan.members + plan.spares))
+        self.keys = Keys(self.ids, real=plan.real_keys)
+        # Raft's own log says who of the committee has a vote; PBFT's blocks, who is in it.
+        founders = self.ids if plan.engine == "raft" else self.ids[: plan.members]
+        self.committee = self._committee(ledger.FIRST_EPOCH, founders)
+        self.network = Network(plan, self.rng, self.ids)
+        self._links = {a: {b: (a, b) for b in self.ids} for a in self.ids}
         self.judge = Judge(self)
-        self.submitted: set[bytes] = set()
-        self._decoded: dict[bytes, Any] = {}
-        self._verified: dict[tuple[str, bytes], bool] = {}
-        self.refusals = 0
-        self._twin_side: dict[tuple[str, str], int] = {}
+        self.faults = Faults(self)
+        self.transactions: dict[bytes, Any] = {}
+        self.by_raw: dict[bytes, bytes] = {}
+        self.submitted = self.transactions.keys()
+        self._member_changes: dict[bytes, str] = {}
+        self._formed: dict[Proposal, bool] = {}
+        self.twin_side: dict[tuple[str, str], int] = {}
+        self._tokens = 0
         self.nodes: list[SimNode] = []
         self._by_id: dict[str, list[SimNode]] = {}
-        self._build(ids)
+        self._build()
         self.honest = [node for node in self.nodes if node.honest]
-        self._honest_ids = frozenset(node.id for node in self.honest)
+        self.calm = (
+            not plan.byzantine
+            and not plan.member_changes
+            and all(getattr(plan, name) == value for name, value in CALM.items())
+        )
+        self.trusted = {node.id for node in self.honest}
 
-    def _build(self, ids: tuple[str, ...]) -> None:
+    def _build(self) -> None:
         lies = dict(self.plan.byzantine)
-        for index, node in enumerate(ids):
-            kind = lies.get(index)
-            liar = None
-            if kind is not None:
-                liar = Liar(kind, node, self.dialect, self.keys, self.rng)
-            count = 2 if kind == TWINS else 1
-            self._by_id[node] = [SimNode(self, node, i, liar) for i in range(count)]
+        for index, node in enumerate(self.ids):
+            script = lies.get(index)
+            self._by_id[node] = []
+            for instance in range(2 if script == TWINS else 1):
+                liar = None
+                if script is not None:
+                    liar = LIARS[script](node, self.dialect, self.keys, self.rng)
+                self._by_id[node].append(SimNode(self, node, instance, liar))
             self.nodes += self._by_id[node]
+
+    # --- the members ----------------------------------------------------------------------
+
+    def _committee(self, epoch: int, ids: tuple[str, ...]) -> Committee:
+        members = tuple(Member(NodeId(node), self.keys.public[node]) for node in sorted(ids))
+        return Committee(epoch, members)
+
+    def is_barrier(self, txids: list[bytes]) -> bool:
+        changes = self._member_changes
+        return bool(changes) and any(txid in changes for txid in txids)
+
+    def committee_after(self, before: Committee, proposal: Proposal) -> Committee:
+        """Return who decides the block after the barrier ``proposal``."""
+        ids: tuple[str, ...] = before.ids
+        for txid in ledger.txids_of(proposal):
+            node = self._member_changes.get(txid)
+            if node is not None and node not in ids:
+                ids = (*ids, node)
+            elif node is not None and len(ids) > 4:
+                ids = tuple(each for each in ids if each != node)
+        return self._committee(before.epoch + 1, ids)
+
+    def following(self, nodes: list[SimNode]) -> list[SimNode]:
+        """Return those of ``nodes`` that must come to have every block.
+
+        Under Raft a removed member hears nothing any more, not even that it was removed: who
+        leads knows who belongs.
+        """
+        nodes = [node for node in nodes if not node.lost]
+        if self.plan.engine != "raft" or not self.plan.member_changes:
+            return nodes
+        states = [(node, node.status()) for node in nodes]
+        leaders = [(state.round, node) for node, state in states if state.role == "leader"]
+        if not leaders:
+            return []
+        _, leader = max(leaders, key=lambda each: each[0])
+        members = self.flavour.members(leader)
+        return [node for node in nodes if node.id in members]
+
+    def distrust(self, node: SimNode) -> None:
+        """``node`` forgot what it promised: from now on it may contradict itself."""
+        self.trusted.discard(node.id)
+        self.judge.forgot(node)
 
     # --- time -----------------------------------------------------------------------------
 
@@ -100,194 +172,196 @@ class World:
         self._sequence += 1
         heapq.heappush(self._heap, (self.now + delay_us, self._sequence, do, arguments))
 
-    def _run_until(self, end_us: int, done: Callable[[], bool] | None = None) -> None:
-        heap = self._heap
+    def run_until(self, end_us: int, done: Callable[[], bool] | None = None) -> None:
+        heap, pop, judge = self._heap, heapq.heappop, self.judge
+        began = self._events_left = EVENTS_MAX - self.events
         while heap and heap[0][0] <= end_us:
-            self.now, _, do, arguments = heapq.heappop(heap)
-            self.events += 1
-            if self.events > EVENTS_MAX:
-                raise Violation("storm", f"more than {EVENTS_MAX} events")
+            self.now, _, do, arguments = pop(heap)
+            self._events_left -= 1
             try:
                 do(*arguments)
             except Crashed as crashed:
-                self._down(crashed.node)
-            if done is not None and done():
-                return
-        self.now = max(self.now, end_us)
+                self.faults.down(crashed.node)  # type: ignore[arg-type]
+            if done is not None and judge.moved:
+                judge.moved = False
+                if done():
+                    break
+            if self._events_left < 0:
+                raise Violation("storm", f"more than {EVENTS_MAX} events")
+        else:
+            self.now = max(self.now, end_us)
+        self.events += began - self._events_left
 
     def tell(self, sentence: str) -> None:
-        if self._story is not None:
-            self._story(f"{self.now / 1e6:10.4f}  {sentence}")
+        if self.story is not None:
+            self.story(f"{self.now / 1e6:10.4f}  {sentence}")
+
+    def count(self, feature: str, times: int = 1) -> None:
+        """Note for the report that ``feature`` happened."""
+        self.counts[feature] += times
 
     def observe(self, node: SimNode) -> None:
         """Chain what ``node`` came to into the fingerprint of the run."""
-        if self._fingerprints:
-            self._chain.update(b"%d %s " % (self.now, node.name.encode()))
-            self._chain.update(node.driver.engine.fingerprint())
-
-    # --- network --------------------------------------------------------------------------
-
-    def send(self, sender: SimNode, to: str, kind: str, payload: Any) -> None:
-        if to == sender.id:
-            return
-        fates = self.network.fates(sender.id, to)
-        if self._story is not None and kind == "engine" and sender.honest:
-            name = type(self._decode(payload)).__name__
-            self.tell(f"{sender.name} -> {to} {name}{'' if fates else ' (lost)'}")
-        side = self._twin_side.get((sender.id, to), 2)
-        if side not in (2, sender.instance):
-            return  # this twin does not talk to that member
-        for receiver in self._by_id[to]:
-            if len(self._by_id[to]) > 1:
-                heard = self._twin_side.get((to, sender.id), 2)
-                if heard not in (2, receiver.instance):
-                    continue
-            for delay in fates:
-                self.at(delay, receiver.receive, sender.id, kind, payload)
-
-    def _decode(self, raw: bytes) -> Any:
-        """Decode once per distinct message: messages are immutable values."""
-        if raw not in self._decoded:
-            try:
-                message = self.dialect.decode(raw, size_max=MESSAGE_BYTES_MAX)
-                assert self.dialect.encode(message) == raw, "one message, one encoding"
-            except Malformed:
-                message = None
-            self._decoded[raw] = message
-        return self._decoded[raw]
-
-    def admit(self, sender: str, raw: bytes) -> Any:
-        """Return the message if it decodes and its signatures hold, else None."""
-        message = self._decode(raw)
-        if message is None:
-            self.refused(sender, "bytes that are no message")
-            return None
-        key = (sender, raw)
-        if key not in self._verified:
-            try:
-                checks = self.dialect.checks(
-                    message,
-                    sender=NodeId(sender),
-                    committee=self.committee,
-                    network=ledger.NETWORK,
-                )
-                self._verified[key] = all(self.keys.holds(check) for check in checks)
-            except Malformed:
-                self._verified[key] = False
-        if not self._verified[key]:
-            self.refused(sender, f"a {type(message).__name__} that does not verify")
-            return None
-        return message
-
-    def refused(self, sender: str, what: str) -> None:
-        self.refusals += 1
-        if sender in self._honest_ids:
-            raise Violation("honest-refused", f"{sender} sent {what}")
+        self._chain.update(b"%d %s " % (self.now, node.name.encode()))
+        self._chain.update(node.driver.engine.fingerprint())
 
     def sync_delay(self) -> int:
         plan = self.plan
-        delay = plan.sync_us + int(self.rng.random() * plan.sync_us)
-        if self.faulty and plan.slow_sync and self.rng.random() < plan.slow_sync:
-            delay += self.rng.randint(20, 600) * MS
+        delay = plan.sync_us + int(self.random() * plan.sync_us)
+        if self.faulty and plan.slow_sync and self.random() < plan.slow_sync:
+            delay += self.rng.randint(10, 300) * MS
+            self.count("slow-sync")
         return delay
 
-    # --- faults ---------------------------------------------------------------------------
+    def enthroned(self, node: SimNode, round_now: int) -> None:
+        self.faults.enthroned(node, round_now)
 
-    def _every(self, mean_us: int, do: Callable[[], None]) -> None:
-        """Run ``do`` at random times, ``mean_us`` apart on average, while faults last."""
+    def isolate(self, node: SimNode) -> None:
+        self.faults.isolate(node)
 
-        def again() -> None:
-            if self.faulty:
-                do()
-                self.at(int(self.rng.expovariate(1.0 / mean_us)) + 1, again)
+    # --- network --------------------------------------------------------------------------
 
-        if mean_us:
-            self.at(int(self.rng.expovariate(1.0 / mean_us)) + 1, again)
+    def packet(self, sender: SimNode, message: Any) -> Packet:
+        """Return ``message`` as ``sender`` sends it."""
+        raw = self.dialect.encode(message)
+        trusted = sender.honest and not self.plan.strict
+        return Packet(raw, message, sender.chain.committee.epoch, trusted=trusted)
 
-    def _partition(self) -> None:
-        if self.plan.members > 1:
-            self.tell(f"partition: {self.network.split()}")
-            self.at(self.plan.partition_stability_us, self.network.join)
+    def raw_packet(self, sender: SimNode, raw: bytes) -> Packet:
+        return Packet(raw, None, sender.chain.committee.epoch, trusted=False)
 
-    def _crash_one(self) -> None:
-        node = self.rng.choice(self.honest)
-        if node.up:
-            self._down(node)
-
-    def _down(self, node: SimNode) -> None:
-        node.crash(power_loss=self.rng.random() < self.plan.power_loss)
-        delay = 1 + int(self.rng.expovariate(1.0 / self.plan.down_us))
-        self.at(delay, self._up, node, node.incarnation)
-
-    def _up(self, node: SimNode, incarnation: int) -> None:
-        if not node.up and node.incarnation == incarnation:
-            self.tell(f"{node.name} starts")
-            node.boot()
-
-    def enthroned(self, node: SimNode) -> None:
-        """A new leader: the worst moment to lose it is the next few message delays."""
-        plan, rng = self.plan, self.rng
-        self.tell(f"{node.name} leads round {node.status().round}")
-        if self.faulty and rng.random() < plan.depose:
-            span = 4 * (plan.latency_us + plan.latency_spread_us + plan.sync_us)
-            self.at(rng.randint(0, span), self._depose, node, node.incarnation)
-
-    def _depose(self, node: SimNode, incarnation: int) -> None:
-        if not self.faulty or not node.up or node.incarnation != incarnation:
+    def send(
+        self, sender: SimNode, to: str, kind: str, payload: Any, later_us: int = 0
+    ) -> None:
+        if to == sender.id:
             return
-        if self.rng.random() < 0.5:
-            self._down(node)
+        fates = self.network.fates(self._links[sender.id][to], self.now)
+        if self.story is not None and kind == "engine":
+            name = type(payload.message).__name__
+            self.tell(f"{sender.name} -> {to} {name}{'' if fates else ' (lost)'}")
+        receivers = self._by_id[to]
+        if self.twin_side:
+            receivers = self._on_this_side(sender, to, receivers)
+        for receiver in receivers:
+            for delay in fates:
+                self.at(delay + later_us, receiver.receive, sender.id, kind, payload)
+
+    def _on_this_side(
+        self, sender: SimNode, to: str, receivers: list[SimNode]
+    ) -> list[SimNode]:
+        """Each twin talks to, and hears, only its side of the cluster."""
+        if self.twin_side.get((sender.id, to), 2) not in (2, sender.instance):
+            return []
+        if len(receivers) == 1:
+            return receivers
+        heard = self.twin_side.get((to, sender.id), 2)
+        return [receiver for receiver in receivers if heard in (2, receiver.instance)]
+
+    def admit(self, sender: str, packet: Packet, committee: Committee) -> Any:
+        """Return the message if it decodes and its signatures hold, else None."""
+        if packet.trusted and (packet.epoch == committee.epoch or self._unsigned(packet)):
+            return packet.message
+        verdict = packet.verdicts.get(committee.epoch)
+        if verdict is None:
+            verdict = packet.verdicts[committee.epoch] = self._verify(sender, packet, committee)
+        if not verdict:
+            # What is right in one epoch is a lie in another, and honest members are late.
+            if packet.epoch == committee.epoch:
+                self.refused(sender, f"a {type(packet.message).__name__} that does not verify")
+            return None
+        return packet.message
+
+    def _unsigned(self, packet: Packet) -> bool:
+        return self.dialect.statement(packet.message, ledger.NETWORK) is None
+
+    def _verify(self, sender: str, packet: Packet, committee: Committee) -> bool:
+        try:
+            message = self.dialect.decode(packet.raw, size_max=MESSAGE_BYTES_MAX)
+            assert self.dialect.encode(message) == packet.raw, "one message, one encoding"
+            checks = self.dialect.checks(
+                message, sender=NodeId(sender), committee=committee, network=ledger.NETWORK
+            )
+        except Malformed:
+            return False
+        packet.message = message
+        return all(self.keys.holds(check) for check in checks)
+
+    def well_formed(self, proposal: Proposal) -> bool:
+        formed = self._formed.get(proposal)
+        if formed is None:
+            formed = self._formed[proposal] = ledger.well_formed(
+                proposal
+            ) and proposal.barrier == self.is_barrier(ledger.txids_of(proposal))
+        return formed
+
+    def refused(self, sender: str, what: str) -> None:
+        self.count("refused")
+        if sender in self.trusted:
+            raise Violation("honest-refused", f"{sender} sent {what}")
+
+    def untimely(self, sender: str) -> None:
+        """A block from the future: an honest member sends one only if its clock jumped."""
+        if self.plan.wall_jump_us or self.plan.drift_ppm > 1000:
+            self.count("untimely")
         else:
-            self.tell(f"{node.name} is cut off")
-            self.network.isolate(node.id)
-            self.at(self.plan.partition_stability_us, self.network.join)
+            self.refused(sender, "a block from the future")
 
-    def _pause_one(self) -> None:
-        node = self.rng.choice(self.honest)
+    # --- clients --------------------------------------------------------------------------
+
+    def submit(self, nodes: list[SimNode], *, change: bool = False) -> None:
+        """A client hands a new transaction to one of ``nodes``."""
+        transaction = ledger.numbered(len(self.transactions))
+        node = self.rng.choice(nodes)
         if node.up:
-            node.paused_until = self.now + self.rng.randint(50, 1500) * MS
-            self.tell(f"{node.name} stalls until {node.paused_until / 1e6:.4f}")
-
-    def _turn_twins(self) -> None:
-        """Each peer of a twin identity hears twin 0, twin 1, or (rarely) both."""
-        for index, kind in self.plan.byzantine:
-            if kind == TWINS:
-                for peer in self.committee.ids:
-                    side = self.rng.choice((0, 0, 0, 1, 1, 1, 2))
-                    self._twin_side[f"m{index}", peer] = side
-
-    # --- the two phases -------------------------------------------------------------------
+            txid = transaction.txid
+            self.transactions[txid] = transaction
+            self.by_raw[transaction.raw] = txid
+            if change:
+                self._member_changes[txid] = self.rng.choice(self.ids)
+            node.receive(node.id, "submit", txid)
 
     def _submit(self) -> None:
-        txid = self.rng.randbytes(32)
-        node = self.rng.choice(self.honest)
-        if node.up:
-            self.submitted.add(txid)
-            node.submit(txid)
+        self.submit(self.honest)
+
+    def _change_members(self) -> None:
+        if self.plan.engine == "pbft":
+            self.submit(self.honest, change=True)
+            return
+        for node in self.honest:
+            if node.up and node.paused_until <= self.now and node.status().role == "leader":
+                engine = node.driver.engine
+                engine.tick(node.now_ms())
+                if self.flavour.change_members(engine, self.ids, self.rng):
+                    self.count("member-change")
+                    self.tell(f"{node.name} proposes other members")
+                node.pump()
+
+    def read_at(self, node: SimNode) -> None:
+        if node.up and node.paused_until <= self.now:
+            self._tokens += 1
+            node.ask_read(self._tokens)
+
+    def _read(self) -> None:
+        if self.faulty:
+            self.read_at(self.rng.choice(self.honest))
+            self.at(int(self.rng.expovariate(1.0 / self.plan.reads_us)) + 1, self._read)
+
+    # --- the run --------------------------------------------------------------------------
 
     def run(self) -> Outcome:
         """Play the seed; raise ``Violation`` (or the engine's own assertion) on a fault."""
         plan = self.plan
-        self._turn_twins()
         for node in self.nodes:
             node.boot()
         for _ in range(plan.transactions):
             self.at(self.rng.randrange(plan.faults_us), self._submit)
-        self._every(plan.partition_us, self._partition)
-        self._every(plan.crash_us, self._crash_one)
-        self._every(plan.pause_us, self._pause_one)
-        if plan.byzantine:
-            self._every(SPAN_TWINS_US, self._turn_twins)
-        self._run_until(plan.faults_us)
-        self._heal()
-        healed_us, sent = self.now, self.network.sent
-        must = self._must_deliver()
-        self._run_until(self.now + LIVENESS_US, lambda: self._converged(must))
-        self._check_progress(must)
-        recovery_us = self.now - healed_us
-        self._check_storm(self.network.sent - sent, recovery_us, BUSY_MESSAGES_MAX)
-        self.judge.finished()
-        self._check_idle()
+        for _ in range(plan.member_changes):
+            self.at(self.rng.randrange(plan.faults_us), self._change_members)
+        if plan.reads_us:
+            self.at(self.rng.randrange(plan.reads_us), self._read)
+        self.faults.start()
+        self.run_until(plan.faults_us)
+        recovery_us = Phases(self).recover()
         return Outcome(
             plan.seed,
             plan.engine,
@@ -296,64 +370,17 @@ class World:
             self.now,
             self.network.sent,
             recovery_us,
+            self.judge.top_round,
             self._fingerprint(),
+            dict(sorted(self.counts.items())),
         )
-
-    def _heal(self) -> None:
-        self.tell("everything heals")
-        self.faulty = False
-        self.network.heal()
-        for node in self.honest:
-            node.paused_until = 0
-            if not node.up:
-                node.boot()
-        for _ in range(LATE_TRANSACTIONS):
-            self._submit()
-
-    def _must_deliver(self) -> list[bytes]:
-        """What some honest live member knows and nobody has delivered yet."""
-        waiting: dict[bytes, None] = {}
-        for node in self.honest:
-            waiting.update(dict.fromkeys(node.pending))
-            for sender, kind, payload in node.inbox:
-                if kind == "tx" and sender == node.id:
-                    waiting.update(dict.fromkeys(payload))
-        return list(waiting)
-
-    def _converged(self, must: list[bytes]) -> bool:
-        top = max(self.judge.delivered.values())
-        if any(node.executed < top for node in self.honest):
-            return False
-        return all(txid in self.judge.tx_height for txid in must)
-
-    def _check_progress(self, must: list[bytes]) -> None:
-        if self._converged(must):
-            return
-        left = sum(1 for txid in must if txid not in self.judge.tx_height)
-        states = "; ".join(
-            f"{node.id} {node.status().role} round {node.status().round}"
-            f" executed {node.executed} pending {len(node.pending)}"
-            for node in self.honest
-        )
-        raise Violation(
-            "liveness", f"{left} waiting after {LIVENESS_US // MS} ms of calm: {states}"
-        )
-
-    def _check_storm(self, messages: int, span_us: int, limit: int) -> None:
-        rate = messages / self.plan.members**2 / ((span_us + IDLE_US) / 2e6)
-        if rate > limit:
-            raise Violation("storm", f"{rate:.0f} messages per second and pair after healing")
-
-    def _check_idle(self) -> None:
-        """With nothing to do the cluster is quiet (unless a liar still had transactions)."""
-        sent, blocks = self.network.sent, len(self.judge.chain)
-        self._run_until(self.now + IDLE_US)
-        if len(self.judge.chain) == blocks:
-            self._check_storm(self.network.sent - sent, IDLE_US, IDLE_MESSAGES_MAX)
 
     def _fingerprint(self) -> str:
         for height in sorted(self.judge.chain):
             self._chain.update(self.judge.chain[height])
+        for node in self.honest:
+            if node.up:
+                self._chain.update(node.driver.engine.fingerprint())
         self._chain.update(b"%d %d %d" % (self.now, self.events, self.network.sent))
         return self._chain.hexdigest()
 

@@ -1,0 +1,32 @@
+"""The names of the ways in which a Byzantine member lies; ``byzantine`` holds what they do."""
+
+TWINS = "twins"
+SILENT = "silent"
+EQUIVOCATOR = "equivocating-primary"
+DOUBLE_PREPARE = "double-prepare"
+DOUBLE_COMMIT = "double-commit"
+FUTURE_VOTES = "future-votes"
+EARLY_COMMIT = "commit-without-prepare"
+STALE_CHANGE = "stale-view-change"
+FORGED_CHANGE = "forged-view-change"
+BARE_CHANGE = "omitting-view-change"
+WRONG_CHOICE = "new-view-wrong-choice"
+FEW_CHANGES = "new-view-missing-change"
+SAME_CHANGES = "new-view-repeated-change"
+REPLAYER = "replay-of-old-views"
+SLOW_PRIMARY = "slow-primary"
+CENSOR = "censoring-primary"
+WRONG_ROOT = "wrong-state-root"
+BOGUS_SYNC = "bogus-sync"
+GARBAGE = "garbage"
+WRONG_EPOCH = "wrong-epoch"
+FORGER = "forger"
+
+BYZANTINE_SCRIPTS = (
+    TWINS, SILENT, EQUIVOCATOR, DOUBLE_PREPARE, DOUBLE_COMMIT, FUTURE_VOTES, EARLY_COMMIT,
+    STALE_CHANGE, FORGED_CHANGE, BARE_CHANGE, WRONG_CHOICE, FEW_CHANGES, SAME_CHANGES,
+    REPLAYER, SLOW_PRIMARY, CENSOR, WRONG_ROOT, BOGUS_SYNC, GARBAGE, WRONG_EPOCH, FORGER,
+)  # fmt: skip
+
+# These show only when the liar opens a view.
+OPENER_SCRIPTS = frozenset({WRONG_CHOICE, FEW_CHANGES, SAME_CHANGES, EQUIVOCATOR})
