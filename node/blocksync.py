@@ -7,14 +7,14 @@ when it comes from the leader whom Raft trusts anyway, and only on top of our ow
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from consensus.codec import Malformed
 from consensus.effects import Fetch
 from consensus.engine import Dialect
 from consensus.types import Committee, NodeId, Proposal
-from node.bodies import Bodies, Body, BodyRefused, check_proposal
+from node.bodies import Bodies, Body, BodyRefused, check_proposal, holds_barrier
 from node.book import Book
 from node.intake import Intake
 from node.ledger import accel
@@ -148,9 +148,11 @@ class BlockSync:
         held = all(accel.verify_batch([(c.key, c.message, c.signature) for c in checks]))
         if not held or header.encode() != item.header:
             return None
-        if self._bodies.get(digest) is None:
+        body = self._bodies.get(digest)
+        if body is None:
             transactions = await self._intake.verify_bodies(raws)
             if transactions is None:
                 return None
-            self._bodies.put(digest, Body(header, tuple(transactions), item.body))
-        return proposal
+            body = Body(header, tuple(transactions), item.body)
+            self._bodies.put(digest, body)
+        return replace(proposal, barrier=holds_barrier(body.transactions))

@@ -6,7 +6,7 @@ or break a limit.  Bounded: ``RECENT_MAX`` bodies besides the pinned ones of eac
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +14,7 @@ from consensus.types import Proposal
 from node.ledger import block as blocks
 from node.ledger.block import BlockMalformed, Header
 from node.ledger.genesis import Parameters
+from node.ledger.registry import BARRIERS
 from node.ledger.transaction import Transaction
 
 RECENT_MAX: Final = 32
@@ -66,6 +67,25 @@ def check_proposal(
         if failed:
             raise BodyRefused(f"height {proposal.height}: {why}")
     return header
+
+
+def holds_barrier(transactions: Iterable[Transaction], barriers: Set[str] = BARRIERS) -> bool:
+    """Return whether a block of ``transactions`` may change who votes (``Operation.barrier``).
+
+    By kind alone, whether or not the rules will refuse it: every member has to see the same
+    before anything is executed.
+    """
+    return any(op.kind in barriers for item in transactions for op in item.payload.ops)
+
+
+def check_barrier(
+    proposal: Proposal,
+    transactions: Iterable[Transaction],
+    barriers: Set[str] = BARRIERS,
+) -> None:
+    """Raise ``BodyRefused`` when the proposal says of its body what the body does not."""
+    if proposal.barrier != holds_barrier(transactions, barriers):
+        raise BodyRefused(f"height {proposal.height}: barrier flag differs from the body")
 
 
 def check_time(

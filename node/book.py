@@ -19,6 +19,7 @@ from node.ledger import block as blocks
 from node.ledger import merkle
 from node.ledger.block import Header, Seal
 from node.ledger.execute import Outcome, execute
+from node.ledger.families.evidence import INDEX_PREFIX as EVIDENCE_PREFIX
 from node.ledger.genesis import Genesis, Parameters, members_digest
 from node.ledger.smt import StateTree
 from node.ledger.state import (
@@ -71,6 +72,7 @@ class Committed:
     txids: tuple[bytes, ...]  # every id in the body
     codes: tuple[int, ...]  # result numbers of the new ones, in order
     items: int  # record commitments that the block anchored, for metrics
+    evidence: tuple[bytes, ...] = ()  # state keys of the contradictions that it recorded
 
 
 class Book:
@@ -148,7 +150,8 @@ class Book:
             self._shared = {}
         items = sum(1 for key, _ in outcome.index if key.startswith(b"c/"))
         txids = tuple(item.txid for item in body.transactions)
-        return Committed(after, txids, tuple(outcome.codes), items)
+        evidence = tuple(key for at, key in outcome.index if at.startswith(EVIDENCE_PREFIX))
+        return Committed(after, txids, tuple(outcome.codes), items, evidence)
 
     def _fresh(self, transactions: Sequence[Transaction]) -> list[Transaction]:
         """Drop what the chain already holds: a txid commits once, whoever proposes it again."""

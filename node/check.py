@@ -25,7 +25,7 @@ from consensus.engine import Dialect
 from consensus.pbft.dialect import DIALECT as PBFT
 from consensus.raft.dialect import DIALECT as RAFT
 from consensus.types import Proposal
-from node.bodies import Body, BodyRefused, check_proposal
+from node.bodies import Body, BodyRefused, check_proposal, holds_barrier
 from node.book import Book
 from node.ledger import accel, checkpoint, transaction
 from node.ledger import block as blocks
@@ -36,6 +36,7 @@ from node.ledger.smt import EMPTY, StateTree
 from node.ledger.transaction import TransactionMalformed
 from node.members import committee_of
 from node.publish import policy_of
+from node.signing import check_mark
 from storage import keys
 from storage.blocks import BlockRow
 from storage.check import CheckReport, Code, Finding, Progress, check
@@ -71,22 +72,26 @@ def check_ledger(
     *,
     progress: Progress = lambda _stage, _done, _total: None,
     scratch_dir: Path | None = None,
+    key_path: Path | None = None,
 ) -> CheckReport:
     """Return everything that is wrong with the stopped node's directory ``data_dir``.
 
     ``scratch_dir`` is where the second copy is built (default: the system's temporary
     directory); it needs about as much room as ``data_dir/kv``.  ``progress`` is told (stage,
-    done, total).  Damage is a finding; its ``code`` is ``storage.check.Code`` and, for
-    ``LEDGER_WRONG``, ``where`` begins with what differs.  Raises ``DataDirMissing``,
-    ``DataDirLocked``, ``SchemaMismatch``, and ``ForeignDataDir`` for another network's
+    done, total).  With ``key_path`` the mark beside that key is compared as a start would do it
+    (``KeystoreError`` when the key file cannot be read).  Damage is a finding; its ``code`` is
+    ``storage.check.Code`` and, for ``LEDGER_WRONG``, ``where`` begins with what differs.
+    Raises ``DataDirMissing``, ``DataDirLocked``, ``SchemaMismatch``, and ``ForeignDataDir`` for
+    another network's
     directory.
     """
 
     def verify(store: Store) -> Iterable[Finding]:
+        marked = [] if key_path is None else list(check_mark(store, genesis, key_path))
         with tempfile.TemporaryDirectory(prefix="chartseal-check-", dir=scratch_dir) as where:
             audit = _Audit(store, genesis, Path(where), progress)
             with closing(audit.run()) as findings:
-                return list(islice(findings, FINDINGS_MAX))
+                return [*marked, *islice(findings, FINDINGS_MAX)]
 
     try:
         store = Store.open(data_dir, network=genesis.network)
@@ -198,7 +203,12 @@ class _Audit:
         ids = b"".join(item.txid for item in body.transactions)
         try:
             proposal = Proposal(
-                row.height, body.header.parent, blocks.body_digest(header), header, ids
+                row.height,
+                body.header.parent,
+                blocks.body_digest(header),
+                header,
+                ids,
+                holds_barrier(body.transactions),
             )
             check_proposal(
                 proposal,

@@ -25,6 +25,7 @@ from node.settings import (
     SETTINGS,
     Address,
     Api,
+    Consensus,
     Keystore,
     Limits,
     Log,
@@ -56,6 +57,7 @@ class Config:
     ops: Ops
     keystore: Keystore
     storage: Storage
+    consensus: Consensus
     limits: Limits
     log: Log
     file: Path | None

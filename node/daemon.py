@@ -18,8 +18,8 @@ from node.keys import NodeKeys
 from node.ledger.genesis import GENESIS_BYTES_MAX, Genesis, GenesisInvalid
 from node.log import event
 from node.settings import Address
+from node.signing import open_mark, open_store
 from node.wiring import Parts, build
-from storage.store import Store
 
 
 def load_genesis(path: Path) -> Genesis:
@@ -62,14 +62,11 @@ async def run(config: Config, *, passphrase: bytes, stop: asyncio.Event) -> None
     keys = keystore.load(config.keystore.path, passphrase)
     check_keys(genesis, config.node.id, keys)
     async with AsyncExitStack() as stack:
-        store = Store.open(
-            config.node.data_dir,
-            network=genesis.network,
-            create=True,
-            segment_bytes_max=config.storage.segment_bytes_max,
-        )
+        store = open_store(config, genesis, keys)
         stack.callback(store.close)
-        parts = build(config, genesis, keys, store)
+        mark = open_mark(config, genesis, keys, store)
+        stack.callback(mark.close)
+        parts = build(config, genesis, keys, store, mark)
         event(
             "node.start",
             node=config.node.id,
@@ -87,8 +84,8 @@ async def run(config: Config, *, passphrase: bytes, stop: asyncio.Event) -> None
         await _serve(stack, build_ops(parts.service, metrics=render), config.ops.listen, "ops")
         api = build_api(parts.service, config=config, metrics=render)
         await _serve(stack, api, config.api.listen, "api", config=config)
-        parts.switchboard.cosign(parts.service.book.tip)
-        await _supervise(parts, stop)
+        parts.switchboard.resume(parts.service.book.tip)
+        await supervise(parts, stop)
         event("node.stop", height=parts.service.book.tip.height)
 
 
@@ -111,15 +108,23 @@ async def _serve(
         raise ChartsealError("port-in-use", f"{section}.listen {listen}") from error
 
 
-async def _supervise(parts: Parts, stop: asyncio.Event) -> None:
-    """Run the tasks; return on ``stop``, raise what any of them raises."""
+async def supervise(parts: Parts, stop: asyncio.Event) -> None:
+    """Run the tasks; return on ``stop``, raise what any of them raises.
+
+    A node that leads hands that over first, so that the others need not miss it.
+    """
 
     async def until_stopped() -> None:
         await stop.wait()
+        parts.service.stop()
+        assert parts.service.handover is not None, "wired"
+        await parts.service.handover.before_stop()
 
     tasks = [
         asyncio.create_task(parts.replica.run(), name="replica"),
         asyncio.create_task(parts.switchboard.run_gossip(), name="gossip"),
+        asyncio.create_task(parts.switchboard.run_cosigning(), name="cosigning"),
+        asyncio.create_task(parts.reporter.run(), name="reporting"),
         asyncio.create_task(until_stopped(), name="stop"),
     ]
     ends: list[asyncio.Future[None]] = [*tasks, parts.peers.failure]

@@ -6,7 +6,7 @@ Invariant: ``count`` and ``bytes`` stay within the limits, whatever arrives.
 """
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -88,11 +88,16 @@ class Mempool:
         entry = self._entries.get(TxId(txid))
         return None if entry is None else entry.transaction
 
-    def take(self, *, count_max: int, bytes_max: int) -> list[Transaction]:
-        """Return the oldest transactions that fit; they stay until ``remove``."""
+    def take(
+        self, *, count_max: int, bytes_max: int, without: Set[TxId] = frozenset()
+    ) -> list[Transaction]:
+        """Return the oldest transactions that fit, none of ``without``; they stay here until
+        ``remove``."""
         taken: list[Transaction] = []
         room = bytes_max
-        for entry in self._entries.values():
+        for txid, entry in self._entries.items():
+            if txid in without:
+                continue
             room -= len(entry.transaction.raw) + 5  # MessagePack's length prefix
             if len(taken) == count_max or room < 0:
                 break

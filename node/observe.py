@@ -17,6 +17,7 @@ from node.intake import Intake
 from node.ledger import accel
 from node.net.statistics import Statistics
 from node.replica import Replica
+from node.reporting import Reporter
 from node.service import Service
 
 
@@ -40,16 +41,19 @@ class NodeCollector(Collector):
         intake: Intake,
         statistics: Statistics,
         tally: Tally,
+        reporter: Reporter,
     ) -> None:
         self._service = service
         self._replica = replica
         self._intake = intake
         self._statistics = statistics
         self._tally = tally
+        self._reporter = reporter
 
     def collect(self) -> Iterator[Metric]:
         yield from self._ledger()
         yield from self._consensus()
+        yield from self._evidence()
         yield from self._pool()
         yield from self._network()
 
@@ -95,6 +99,17 @@ class NodeCollector(Collector):
         yield _gauge("consensus_members", "Voting members.", status.members)
         yield _gauge("consensus_quorum", "Votes needed.", status.quorum)
         yield _gauge("consensus_final_height", "Highest final height known.", status.committed)
+        yield _gauge(
+            "consensus_low_watermark",
+            "Newest cosigned height that the engine knows.",
+            counters.low_watermark,
+        )
+        yield _gauge(
+            "consensus_window", "Blocks that may be in flight.", self._service.progress().window
+        )
+        yield _gauge(
+            "consensus_in_flight", "Blocks at hand, not executed.", self._replica.in_flight()
+        )
         yield _counter("consensus_turns", "Turns of the engine.", counters.turns)
         yield _counter("consensus_syncs", "Synced writes of records.", counters.syncs)
         yield _counter("consensus_proposals", "Blocks proposed here.", counters.proposals)
@@ -104,11 +119,38 @@ class NodeCollector(Collector):
         yield _labelled(
             "consensus_dropped", "Messages refused, by reason.", "reason", counters.dropped
         )
+        reads = self._service.reads
+        yield _gauge("reads_waiting", "Linearizable reads that wait.", reads.waiting)
+        outcomes = {"served": reads.served, "refused": reads.refused}
+        yield _labelled("reads", "Linearizable reads since start.", "result", outcomes)
+        handover = self._service.handover
+        yield _labelled(
+            "leader_transfers",
+            "Leadership handed over from here, by what came of it.",
+            "result",
+            {} if handover is None else handover.results,
+        )
         yield _counter(
             "cosignatures_refused",
             "Cosignatures that did not verify.",
             self._tally.cosignatures_refused,
         )
+
+    def _evidence(self) -> Iterator[Metric]:
+        yield _labelled(
+            "evidence_found",
+            "Contradictions of members that this node noticed.",
+            "kind",
+            self._reporter.found,
+        )
+        recorded = GaugeMetricFamily(
+            "chartseal_evidence_recorded",
+            "Contradictions that the ledger has, by accused member.",
+            labels=["member"],
+        )
+        for member in self._reporter.members:
+            recorded.add_metric([member], self._reporter.recorded(member))
+        yield recorded
 
     def _pool(self) -> Iterator[Metric]:
         pool = self._service.mempool

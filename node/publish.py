@@ -1,9 +1,13 @@
-"""Hop 8, the part that binds: cosign the log after each block, certify it with the others.
+"""Hop 8, the part that binds: cosign the log, certify it with the others.
 
-Owns: this member's cosignature per log size, the collection of the others', the certified
-checkpoint.  Refuses: cosigning two roots at one size (the book is deterministic; a second root
-is our bug and stops the node), and staying silent when a quorum saw another root: that is
-divergence, the node stops loudly, nothing is repaired.
+Owns: which heights this member cosigns, its cosignature per log size, the collection of the
+others', the certified checkpoint, and whom to ask again while one is missing.
+Refuses: cosigning two roots at one size (the book is deterministic; a second root is our bug
+and stops the node), and staying silent when a quorum saw another root: that is divergence, the
+node stops loudly, nothing is repaired.
+Every member cosigns each multiple of ``COSIGN_EVERY``, however busy it is: certified
+checkpoints are the engine's low watermark, and members that each cosigned wherever they
+happened to pause would never meet at one size.
 Bounded: ``WINDOW`` own sizes, twice as many cosignatures per member, one per size.
 """
 
@@ -21,7 +25,9 @@ from node.ledger.transaction import Signs
 from node.members import quorum_of
 
 WINDOW: Final = 256
+COSIGN_EVERY: Final = 8  # blocks; small against the window of an engine's watermark
 COSIGNATURES_PER_FRAME_MAX: Final = 64
+CONFLICTS_MAX: Final = 64  # between two looks at them
 
 
 class Divergence(Exception):
@@ -48,16 +54,30 @@ class Share:
             raise ValueError("time out of range")
 
 
-def encode_shares(shares: Sequence[Share]) -> bytes:
-    return codec.encode([wire.to_value(share) for share in shares])
+@dataclass(frozen=True, slots=True)
+class HeadsConflict:
+    """``member`` cosigned ``head``; a quorum, or itself, cosigned ``against`` at that size."""
+
+    member: str
+    size: int
+    head: bytes
+    against: bytes
 
 
-def decode_shares(raw: bytes) -> list[Share]:
-    """Return the shares in a frame; raises ``Malformed``."""
+def encode_shares(shares: Sequence[Share], *, ask: bool = False) -> bytes:
+    """Return a frame of ``shares``; ``ask``: the receiver's own at these sizes are missed."""
+    return codec.encode([ask, [wire.to_value(share) for share in shares]])
+
+
+def decode_shares(raw: bytes) -> tuple[bool, list[Share]]:
+    """Return whether the sender misses ours, and its shares; raises ``Malformed``."""
     value: Any = codec.decode(raw, size_max=1 << 16)
-    if type(value) is not list or len(value) > COSIGNATURES_PER_FRAME_MAX:
+    if type(value) is not list or len(value) != 2 or type(value[0]) is not bool:
+        raise Malformed("expected [ask, cosignatures]")
+    ask, items = value
+    if type(items) is not list or len(items) > COSIGNATURES_PER_FRAME_MAX:
         raise Malformed("expected a list of cosignatures")
-    return [wire.from_value(Share, item) for item in value]
+    return ask, [wire.from_value(Share, item) for item in items]
 
 
 def policy_of(genesis: Genesis) -> Policy:
@@ -77,7 +97,8 @@ class Publisher:
         self._signer = signer
         self._own: dict[int, tuple[int, bytes]] = {}  # size -> height, root
         self._shares: dict[int, dict[str, Share]] = {}  # size -> member -> share
-        self._certified: set[int] = set()
+        self._certified: dict[int, bytes] = {}  # size -> note
+        self._conflicts: list[HeadsConflict] = []
         self._keys = dict(policy.members)
         self.mine: Share | None = None
 
@@ -100,6 +121,27 @@ class Publisher:
         self.mine = share
         return share
 
+    def own(self, size: int) -> Share | None:
+        """Return our cosignature at ``size``, for a member that misses it."""
+        return self._shares.get(size, {}).get(self._self_id)
+
+    def newest_of(self, member: str) -> int:
+        """Return the newest height at which ``member`` is known to have cosigned, or 0."""
+        return max(
+            (held[member].height for held in self._shares.values() if member in held), default=0
+        )
+
+    def silent(self) -> tuple[Share, list[str]] | None:
+        """Return our newest share and who did not answer it; None once it is certified.
+
+        Whoever answered is not asked again, so a member that is up and agrees is asked at
+        most until its answer arrives.
+        """
+        if self.mine is None or self.mine.size in self._certified:
+            return None
+        answered = self._shares.get(self.mine.size, {})
+        return self.mine, [member for member in self._keys if member not in answered]
+
     def received(self, sender: str, share: Share) -> bool:
         """Take a cosignature; returns False when it is not the sender's or does not verify.
 
@@ -108,22 +150,60 @@ class Publisher:
         key = self._keys.get(share.member)
         if share.member != sender or key is None:
             return False
-        slot = self._shares.get(share.size)
-        if slot is not None and share.member in slot:
-            return True
+        held = self._shares.get(share.size, {}).get(share.member)
+        if held is not None:
+            return held.root == share.root or self._twice(held, share)
         newest = max(self._own, default=0)
         if share.size + 64 * 1024 < newest:
             return True
         # Room is per member: whoever floods us with sizes to come crowds out only itself.
         if sum(share.member in held for held in self._shares.values()) >= 2 * WINDOW:
             return True
-        checkpoint = Checkpoint(self.policy.origin, share.size, share.root)
-        cosignature = Cosignature(key.name, key.key_id, share.time_s, share.signature)
-        if not checkpoints.verify_cosignature(checkpoint, cosignature, key):
+        if not self._holds(share):
             return False
         self._shares.setdefault(share.size, {})[share.member] = share
         self._check_divergence(share.size)
+        if share.size in self._certified:
+            self._against_certified(share)
         return True
+
+    def _holds(self, share: Share) -> bool:
+        checkpoint = Checkpoint(self.policy.origin, share.size, share.root)
+        cosignature = self._cosignature(share)
+        key = self._keys[share.member]
+        return checkpoints.verify_cosignature(checkpoint, cosignature, key)
+
+    def _cosignature(self, share: Share) -> Cosignature:
+        key = self._keys[share.member]
+        return Cosignature(key.name, key.key_id, share.time_s, share.signature)
+
+    def _note(self, share: Share) -> bytes:
+        head = Checkpoint(self.policy.origin, share.size, share.root)
+        return head.text() + b"\n" + self._cosignature(share).note_signature().line().encode()
+
+    # --- contradictions ----------------------------------------------------------------------
+
+    def conflicts(self) -> list[HeadsConflict]:
+        """Return the contradictions noticed since the last call."""
+        found, self._conflicts = self._conflicts, []
+        return found
+
+    def _twice(self, held: Share, share: Share) -> bool:
+        """A second root of one member at one size; False when it did not sign that one."""
+        if not self._holds(share):
+            return False
+        pair = self._note(share), self._note(held)
+        self._conflict(HeadsConflict(share.member, share.size, *pair))
+        return True
+
+    def _against_certified(self, share: Share) -> None:
+        if share.root != self._own[share.size][1]:
+            note = self._certified[share.size]
+            self._conflict(HeadsConflict(share.member, share.size, self._note(share), note))
+
+    def _conflict(self, found: HeadsConflict) -> None:
+        if len(self._conflicts) < CONFLICTS_MAX:
+            self._conflicts.append(found)
 
     def _check_divergence(self, size: int) -> None:
         own = self._own.get(size)
@@ -144,15 +224,13 @@ class Publisher:
         agreeing = [s for s in self._shares.get(size, {}).values() if s.root == root]
         if len(agreeing) < self.policy.quorum:
             return None
-        self._certified.add(size)
         checkpoint = Checkpoint(self.policy.origin, size, root)
-        cosignatures = [
-            Cosignature(
-                self._keys[s.member].name, self._keys[s.member].key_id, s.time_s, s.signature
-            )
-            for s in agreeing
-        ]
-        return height, checkpoints.certify(checkpoint, cosignatures, self.policy)
+        cosignatures = [self._cosignature(share) for share in agreeing]
+        note = checkpoints.certify(checkpoint, cosignatures, self.policy)
+        self._certified[size] = note
+        for share in self._shares[size].values():
+            self._against_certified(share)
+        return height, note
 
     def _forget(self) -> None:
         while len(self._own) > WINDOW:
@@ -161,4 +239,4 @@ class Publisher:
         floor = min(self._own)
         for size in [size for size in self._shares if size < floor]:
             del self._shares[size]
-        self._certified = {size for size in self._certified if size >= floor}
+        self._certified = {size: n for size, n in self._certified.items() if size >= floor}

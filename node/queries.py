@@ -15,11 +15,12 @@ from node.book import LEAF_PREFIX, Book, TxRow
 from node.ledger import block as blocks
 from node.ledger import checkpoint as checkpoints
 from node.ledger import merkle, transaction
-from node.ledger.families import record
+from node.ledger.families import evidence, record
+from node.ledger.families.evidence import EvidenceRow
 from node.ledger.receipt import Item, Receipt
 from node.ledger.smt import StateProof, StateTree
 from node.ledger.tiles import TileLog
-from node.ledger.transaction import Transaction
+from node.ledger.transaction import OPS_MAX, Transaction
 from storage.blocks import BlockRow
 from storage.store import Snapshot, Store
 
@@ -240,6 +241,28 @@ class Queries:
             proof = StateTree(view.page).prove(key)
             value = view.state_get(key)
             return StateAnswer(key, value, applied.state_height, applied.state_root, proof)
+
+    # --- evidence ----------------------------------------------------------------------------
+
+    def evidence(self, low: int, limit: int) -> tuple[list[EvidenceRow], int | None]:
+        """Return recorded contradictions from log index ``low`` on, and where the next page
+        starts.
+
+        A page holds whole transactions, so it may be a little longer than ``limit``.
+        """
+        prefix = evidence.INDEX_PREFIX
+        lo, hi = prefix + low.to_bytes(8, "big"), prefix + b"\xff" * 11
+        found: list[EvidenceRow] = []
+        last = -1
+        for at, key in self._store.index_scan(lo, hi, limit=limit + OPS_MAX):
+            leaf = int.from_bytes(at[len(prefix) : len(prefix) + 8], "big")
+            if len(found) >= limit and leaf != last:
+                return found, leaf
+            raw = self._store.state_get(key)
+            assert raw is not None, "recorded evidence stays"
+            found.append(wire.decode(EvidenceRow, raw, size_max=1 << 12))
+            last = leaf
+        return found, None
 
     # --- events ------------------------------------------------------------------------------
 

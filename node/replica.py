@@ -1,10 +1,10 @@
 """Hops 4 to 7: the one asyncio task that drives the ordering engine.
 
-Owns: the loop "feed everything, drain, persist, sync, send, deliver", proposing from the pool,
-holding messages until their bodies are at hand, and the committer that applies blocks beside
-it (heartbeats must not wait for execution).  The order rules themselves are in
+Owns: the loop "feed everything, drain, persist, sync, send, deliver", proposing when the engine
+wants a block, and the committer that applies blocks beside it (heartbeats must not wait for
+execution).  The order rules themselves are in
 ``consensus.driver``; this file only does the writing and sending that it is told.
-Bounded: the inbox, held messages per peer, decided blocks waiting to be applied.
+Bounded: the inbox, decided blocks waiting to be applied.
 """
 
 import asyncio
@@ -14,25 +14,27 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from consensus.codec import Malformed
-from consensus.driver import Driver
-from consensus.effects import Decided, Envelope
+from consensus.driver import Driver, Turn
+from consensus.effects import Contradiction, Decided, Envelope, ProposeResult
 from consensus.types import Committee, NodeId, Proposal
 from node.blocksync import BlockSync
-from node.bodies import Bodies, Body, BodyRefused, check_time
+from node.bodies import Bodies, Body
 from node.book import Book, Committed
+from node.holding import Holding
 from node.ledger import accel
-from node.ledger import block as blocks
-from node.ledger.block import Header
 from node.mempool import Mempool
+from node.proposing import AHEAD_MAX, Proposer
+from node.reads import LinearReads
 from node.supply import Supply
+from storage.mark import SignMark
 from storage.store import Store
 
+T = TypeVar("T")
 INPUTS_PER_TURN_MAX: Final = 256
 INBOX_MAX: Final = 8192
-HELD_PER_PEER_MAX: Final = 64
 MESSAGE_BYTES_MAX: Final = 4 << 20
 
 
@@ -41,6 +43,8 @@ class ReplicaCounters:
     turns: int = 0
     syncs: int = 0
     proposals: int = 0
+    promised_height: int = 0  # highest block whose body we made durable for a vote
+    low_watermark: int = 0  # newest height that a quorum cosigned, as the engine was told
     dropped: Counter[str] = field(default_factory=Counter)
     messages_in: Counter[str] = field(default_factory=Counter)
 
@@ -49,7 +53,7 @@ class Replica:
     """``send(envelope)`` queues a message for peers; it never blocks.
 
     Each of ``committed`` hears of each applied block, on the loop, in order; ``expired`` of
-    transactions that can enter no block any more.
+    transactions that can enter no block any more; ``contradicted`` of evidence against members.
     """
 
     def __init__(
@@ -59,13 +63,16 @@ class Replica:
         committee: Committee,
         driver: Driver,
         store: Store,
+        mark: SignMark,
         book: Book,
         bodies: Bodies,
         mempool: Mempool,
         supply: Supply,
+        reads: LinearReads,
         send: Callable[[Envelope], None],
         committed: Sequence[Callable[[Committed], None]],
         expired: Callable[[Sequence[bytes]], None],
+        contradicted: Callable[[Contradiction], None],
     ) -> None:
         self.driver = driver
         self.counters = ReplicaCounters()
@@ -73,28 +80,52 @@ class Replica:
         self._self_id = self_id
         self._committee = committee
         self._store = store
+        self._mark = mark
         self._book = book
         self._bodies = bodies
         self._mempool = mempool
-        self._supply = supply
+        self._reads = reads
+        # Not the book's tip, which moves on another thread before the pool forgets.
+        self._settled = book.tip
+        self._proposer = Proposer(
+            self_id=self_id,
+            network=book.network,
+            parameters=book.parameters,
+            mempool=mempool,
+            bodies=bodies,
+        )
         self._send = send
         self._committed = committed
         self._expired = expired
+        self._contradicted = contradicted
         self._inbox: deque[Callable[[], None]] = deque()
         self._wake = asyncio.Event()
         self._decided: asyncio.Queue[Decided] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._held: Counter[str] = Counter()
-        self._height_moved = asyncio.Condition()
+        self._holding = Holding(
+            self_id=self_id,
+            dialect=driver.dialect,
+            bodies=bodies,
+            supply=supply,
+            book=book,
+            dropped=self.counters.dropped,
+            step=self._step,
+            spawn=self._spawn,
+        )
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="consensus-disk")
         self._apply = ThreadPoolExecutor(1, thread_name_prefix="apply")
         self._failure: asyncio.Future[None] | None = None
+        reads.wake = self._wake.set
 
     # --- inputs ------------------------------------------------------------------------------
 
     def backlog(self) -> int:
         """Decided blocks that wait to be applied."""
         return self._decided.qsize()
+
+    def in_flight(self) -> int:
+        """Heights above the executed one for which this node holds a block."""
+        return max(0, self.counters.promised_height - self._settled.height)
 
     def work_arrived(self) -> None:
         """The pool has something: look whether we may propose."""
@@ -114,6 +145,20 @@ class Replica:
         self._inbox.append(action)
         self._wake.set()
 
+    def _put_surely(self, action: Callable[[], None]) -> None:
+        """Take an input of our own whatever the inbox holds: this one may never be dropped."""
+        self._inbox.append(action)
+        self._wake.set()
+
+    def stable(self, height: int) -> None:
+        """A quorum cosigned the state after ``height``: the engine's low watermark."""
+        self.counters.low_watermark = max(self.counters.low_watermark, height)
+        self._put_surely(partial(self.driver.engine.stable, height))
+
+    def unreachable(self, peer: NodeId) -> None:
+        """The link to ``peer`` broke: what was under way to it may be lost."""
+        self._put(partial(self.driver.engine.unreachable, peer))
+
     def on_frame(self, peer: NodeId, raw: bytes) -> bool:
         """Take a consensus frame; False when the peer broke the protocol.
 
@@ -132,65 +177,22 @@ class Replica:
             self.counters.dropped["bad-signature"] += 1
             return False
         self.counters.messages_in[type(message).__name__] += 1
-        self._admit(peer, message)
+        self._holding.admit(peer, message)
         return True
 
-    def _admit(self, peer: NodeId, message: Any) -> None:
-        """Step ``message`` now, or hold it until the bodies it speaks of are here."""
-        dialect = self.driver.dialect
-        proposals = dialect.proposals(message)
-        fresh = dialect.is_fresh(message) and peer != self._self_id
-        if not fresh and all(self._bodies.pin(item.digest, peer) for item in proposals):
-            self._put(lambda: self.driver.engine.step(peer, message))
-            return
-        if self._held[peer] >= HELD_PER_PEER_MAX:
-            self.counters.dropped["held-full"] += 1
-            return
-        self._held[peer] += 1
-        self._spawn(self._hold(peer, message, proposals, fresh=fresh), "held-message")
-
-    async def _hold(
-        self, peer: NodeId, message: Any, proposals: tuple[Proposal, ...], *, fresh: bool
-    ) -> None:
-        try:
-            for proposal in proposals:
-                if not await self._supply.ensure(proposal, peer):
-                    self.counters.dropped["body-missing"] += 1
-                    return
-                if not self._bodies.pin(proposal.digest, peer):
-                    self.counters.dropped["body-budget"] += 1
-                    return
-                if fresh and not await self._timely(proposal):
-                    self.counters.dropped["untimely"] += 1
-                    return
-        except BodyRefused:
-            self.counters.dropped["body-refused"] += 1
-            return
-        finally:
-            self._held[peer] -= 1
+    def _step(self, peer: NodeId, message: Any) -> None:
         self._put(lambda: self.driver.engine.step(peer, message))
 
-    async def _timely(self, proposal: Proposal) -> bool:
-        """Apply the time rule once the parent is known; False for a block we are past."""
-        async with self._height_moved:
-            try:
-                async with asyncio.timeout(10):
-                    await self._height_moved.wait_for(
-                        lambda: self._book.tip.height >= proposal.height - 1
-                    )
-            except TimeoutError:
-                return False
-        tip = self._book.tip
-        if tip.digest != proposal.parent:
-            return tip.height >= proposal.height  # decided meanwhile: the engine knows
-        body = self._bodies.get(proposal.digest)
-        assert body is not None, "ensured above"
-        now_ms = time.time_ns() // 1_000_000
-        parameters = self._book.parameters
-        check_time(
-            body.header, parent_time_ms=tip.time_ms, now_ms=now_ms, parameters=parameters
-        )
-        return True
+    async def ask(self, question: Callable[[], T]) -> T:
+        """Put a question to the engine in its own turn; return the answer."""
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+        def put() -> None:
+            if not answer.done():
+                answer.set_result(question())
+
+        self._put_surely(put)
+        return await answer
 
     # --- the loop ----------------------------------------------------------------------------
 
@@ -222,6 +224,7 @@ class Replica:
                 self._inbox.popleft()()
             engine.work(self._mempool.oldest_ms)
             engine.tick(_monotonic_ms())
+            self._reads.ask(engine.read)
             self._propose()
             worked = await self._turns()
             if not self._inbox and not worked:
@@ -250,23 +253,32 @@ class Replica:
             if turn.records or turn.bodies:
                 bodies = [(item.digest, self._body(item.digest).raw) for item in turn.bodies]
                 self.counters.syncs += turn.must_sync
-                await loop.run_in_executor(
-                    self._disk,
-                    partial(self._store.save, turn.records, bodies=bodies, sync=turn.must_sync),
-                )
+                await loop.run_in_executor(self._disk, self._write, turn, bodies)
                 for item in turn.bodies:
                     self._bodies.unpin(item.digest)
+                    self.counters.promised_height = max(
+                        self.counters.promised_height, item.height
+                    )
             released = self.driver.durable(turn)
             for envelope in released.send:
                 self._send(envelope)
             for message in released.loopback:
-                self._admit(self._self_id, message)
+                self._holding.admit(self._self_id, message)
             for decided in released.deliver:
                 self._decided.put_nowait(decided)
+            self._reads.ready(released.reads)
+            for found in released.evidence:
+                self._contradicted(found)
             for fetch in turn.fetch:
                 assert self.sync is not None, "wired by the daemon"
                 self.sync.fetch(fetch)
         return worked
+
+    def _write(self, turn: Turn, bodies: list[tuple[bytes, bytes]]) -> None:
+        """Make ``turn`` durable.  The ledger first: a mark ahead of it would stop the node."""
+        self._store.save(turn.records, bodies=bodies, sync=turn.must_sync)
+        if turn.mark is not None:
+            self._mark.advance(turn.mark)
 
     def _body(self, digest: bytes) -> Body:
         body = self._bodies.get(digest)
@@ -274,37 +286,23 @@ class Replica:
         return body
 
     def _propose(self) -> None:
-        want = self.driver.engine.want()
-        tip = self._book.tip
-        if want is None or not len(self._mempool) or want.height != tip.height + 1:
-            return
-        parameters = self._book.parameters
-        taken = self._mempool.take(
-            count_max=parameters.block_transactions_max,
-            bytes_max=parameters.block_bytes_max - 1024,
-        )
-        if not taken:
-            return
-        ids = [item.txid for item in taken]
-        header = Header(
-            blocks.VERSION,
-            self._book.network,
-            self._committee.epoch,
-            want.height,
-            want.parent,
-            max(time.time_ns() // 1_000_000, tip.time_ms + 1),
-            self._self_id,
-            blocks.txids_root(ids),
-        )
-        raw_header = header.encode()
-        digest = blocks.body_digest(raw_header)
-        raw = blocks.encode_body(header, [item.raw for item in taken])
-        self._bodies.put(digest, Body(header, tuple(taken), raw))
-        if not self._bodies.pin(digest, self._self_id):
-            return  # our own proposals wait to be applied: no need for another
-        proposal = Proposal(want.height, want.parent, digest, raw_header, b"".join(ids))
-        self.driver.engine.propose(proposal)
-        self.counters.proposals += 1
+        engine = self.driver.engine
+        for _ in range(AHEAD_MAX):
+            want = engine.want() if len(self._mempool) else None
+            if want is None:
+                return
+            proposal = self._proposer.make(
+                want,
+                settled=self._settled,
+                epoch=self._committee.epoch,
+                now_ms=time.time_ns() // 1_000_000,
+            )
+            if proposal is None:
+                return
+            if engine.propose(proposal) is not ProposeResult.ACCEPTED:
+                self._bodies.unpin(proposal.digest)
+                return
+            self.counters.proposals += 1
 
     # --- the committer -----------------------------------------------------------------------
 
@@ -318,13 +316,12 @@ class Replica:
             result = await loop.run_in_executor(self._apply, self._commit, decided, body)
             self._bodies.passed(result.tip.height)
             self._mempool.remove(result.txids)
+            self._settled = result.tip
             self._expired(self._mempool.expire(result.tip.height + 1))
             height = result.tip.height
-            # Straight in, whatever the inbox holds: this one may never be dropped.
-            self._inbox.append(partial(self.driver.applied, height))
-            self._wake.set()
-            async with self._height_moved:
-                self._height_moved.notify_all()
+            self._put_surely(partial(self.driver.applied, height))
+            self._reads.executed(height)
+            await self._holding.moved()
             for hear in self._committed:
                 hear(result)
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 from consensus.effects import Status
 from node.book import Book, Committed
 from node.diskspace import DiskSpace
+from node.handover import Handover
 from node.intake import Answer, Intake
 from node.ledger import transaction
 from node.ledger.genesis import Genesis
@@ -23,6 +24,7 @@ from node.ledger.transaction import Op, Payload, Signs, Transaction
 from node.mempool import Mempool
 from node.publish import Publisher
 from node.queries import Queries
+from node.reads import LinearReads
 from storage.store import Store
 
 WAITERS_MAX: Final = 10_000
@@ -60,6 +62,20 @@ class TxStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """How far ordering runs ahead: of what is cosigned, and of what is executed."""
+
+    low_watermark: int = 0  # newest height that a quorum cosigned
+    window: int = 1  # blocks that may be in flight
+    in_flight: int = 0  # blocks at hand and not executed
+    contradictions: int = 0  # recorded on the ledger, of all members
+
+
+def _nothing_runs() -> Progress:
+    return Progress()
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """One named health check."""
 
@@ -85,6 +101,7 @@ class Service:
         peers_connected: Callable[[], Sequence[str]],
         admitted: Callable[[list[Transaction]], None],
         disk: DiskSpace,
+        reads: LinearReads,
     ) -> None:
         self.node_id = node_id
         self.genesis = genesis
@@ -100,6 +117,10 @@ class Service:
         self._signer = signer
         self._admitted = admitted
         self.disk = disk
+        self.reads = reads
+        # Until the engine's loop is there:
+        self.handover: Handover | None = None
+        self.progress: Callable[[], Progress] = _nothing_runs
         self._waiters: dict[bytes, set[asyncio.Future[None]]] = {}
         self._waiting = 0
         self._ended: OrderedDict[bytes, tuple[str, str, str]] = OrderedDict()

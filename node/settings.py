@@ -130,6 +130,14 @@ class Storage:
 
 
 @dataclass(frozen=True, slots=True)
+class Consensus:
+    window: Annotated[
+        int,
+        About("count", "blocks in flight when this node proposes or votes", low=1, high=8),
+    ] = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     mempool_transactions_max: Annotated[
         int, About("count", "waiting transactions held at most", low=1)
@@ -175,6 +183,7 @@ SECTIONS: Final[Mapping[str, type]] = {
     "ops": Ops,
     "keystore": Keystore,
     "storage": Storage,
+    "consensus": Consensus,
     "limits": Limits,
     "log": Log,
 }

@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from consensus.types import Proposal
-from node.bodies import Bodies, Body, BodyRefused, check_proposal, split_txids
+from node.bodies import (
+    Bodies,
+    Body,
+    BodyRefused,
+    check_barrier,
+    check_proposal,
+    split_txids,
+)
 from node.book import Book
 from node.intake import Intake
 from node.ledger import block as blocks
@@ -82,13 +89,7 @@ class Supply:
         """
         # First, even when the body is here: a known digest under another height or parent
         # is still a lie.
-        check_proposal(
-            proposal,
-            network=self._book.network,
-            parameters=self._book.parameters,
-            members=self._members,
-        )
-        if self._bodies.get(proposal.digest) is not None:
+        if self.check(proposal):
             return True
         task = self._tasks.get(proposal.digest)
         if task is None:
@@ -97,7 +98,25 @@ class Supply:
             task = asyncio.create_task(self._collect(proposal, source), name="body")
             self._tasks[proposal.digest] = task
             task.add_done_callback(lambda _: self._tasks.pop(proposal.digest, None))
-        return await asyncio.shield(task)
+        return await asyncio.shield(task) and self._bears_out(proposal)
+
+    def check(self, proposal: Proposal) -> bool:
+        """Return whether the body is at hand; raises ``BodyRefused`` when a rule is broken."""
+        check_proposal(
+            proposal,
+            network=self._book.network,
+            parameters=self._book.parameters,
+            members=self._members,
+        )
+        return self._bears_out(proposal)
+
+    def _bears_out(self, proposal: Proposal) -> bool:
+        """Return whether the body is at hand; raises ``BodyRefused`` when it says otherwise."""
+        held = self._bodies.get(proposal.digest)
+        if held is None:
+            return False
+        check_barrier(proposal, held.transactions)
+        return True
 
     async def _collect(self, proposal: Proposal, source: str) -> bool:
         waiting = _Waiting(proposal)

@@ -25,12 +25,14 @@ from node.net.faults import PeerFault
 from node.net.frame import FRAME_BYTES_MAX, FrameType
 from node.net.peers import Peers
 from node.observe import Tally
-from node.publish import Publisher, decode_shares, encode_shares
+from node.publish import COSIGN_EVERY, Publisher, decode_shares, encode_shares
 from node.replica import Replica
+from node.reporting import Reporter
 from node.supply import BodyRequest, BodyResponse, Supply
 from storage.store import Store
 
 GOSSIP_FLUSH_S: Final = 0.01
+ASK_AGAIN_S: Final = 1.0
 
 
 class Switchboard:
@@ -38,8 +40,8 @@ class Switchboard:
 
     def __init__(self, *, mempool: Mempool, publisher: Publisher, store: Store) -> None:
         self.tally = Tally()
-        self._mempool = mempool
-        self._publisher = publisher
+        self.mempool = mempool
+        self.publisher = publisher
         self._store = store
         self._flush = asyncio.Event()
         self._peers: Peers
@@ -48,6 +50,7 @@ class Switchboard:
         self._sync: BlockSync
         self._intake: Intake
         self._gossip: Gossip
+        self._reporter: Reporter
 
     def wire(
         self,
@@ -58,6 +61,7 @@ class Switchboard:
         sync: BlockSync,
         intake: Intake,
         gossip: Gossip,
+        reporter: Reporter,
     ) -> None:
         self._peers = peers
         self._replica = replica
@@ -65,6 +69,7 @@ class Switchboard:
         self._sync = sync
         self._intake = intake
         self._gossip = gossip
+        self._reporter = reporter
 
     # --- out ---------------------------------------------------------------------------------
 
@@ -106,34 +111,67 @@ class Switchboard:
         tally.refused += sum(1 for code in result.codes if code)
         tally.commitments += result.items
         self._gossip.forget(result.txids)
-        if self._replica.backlog() == 0:
+        if self._replica.backlog() == 0 or result.tip.height % COSIGN_EVERY == 0:
             self.cosign(result.tip)
 
     def cosign(self, tip: Tip) -> None:
         """Put our name to the log at ``tip`` and tell everybody."""
         if tip.height == 0:
             return
-        share = self._publisher.applied(tip, int(time.time()))
+        share = self.publisher.applied(tip, int(time.time()))
         if share is not None:
             self._peers.broadcast(FrameType.COSIGNATURES, encode_shares([share]))
         self._certify(tip.log_size)
 
     def _certify(self, size: int) -> None:
-        certified = self._publisher.certify(size)
+        certified = self.publisher.certify(size)
         if certified is not None:
             self._store.save_checkpoint(*certified)
-            self.tally.certified_height = max(self.tally.certified_height, certified[0])
+            self._stable(certified[0])
+
+    def _stable(self, height: int) -> None:
+        """A certified checkpoint of ``height`` is on disk: the engine may move its window."""
+        if height > self.tally.certified_height:
+            self.tally.certified_height = height
+            self._replica.stable(height)
+
+    def resume(self, tip: Tip) -> None:
+        """Take up where the last run ended: what is certified on disk, our name to the rest."""
+        newest = self._store.latest_checkpoint()
+        height = 0 if newest is None else newest[0]
+        self.tally.certified_height = height
+        # Told in any case, height 0 too: without a first mark an engine knows no limit.
+        self._replica.stable(height)
+        self.cosign(tip)
+
+    async def run_cosigning(self) -> None:
+        """Ask again for the cosignatures that the newest tree head lacks, until it has them.
+
+        A share that was lost would otherwise be missed until the next block, and without
+        certified checkpoints there may be no next block: the engine's window is then full.
+        """
+        while True:
+            await asyncio.sleep(ASK_AGAIN_S)
+            missing = self.publisher.silent()
+            if missing is None:
+                continue
+            frame = encode_shares([missing[0]], ask=True)
+            connected = set(self.connected())
+            for member in missing[1]:
+                if member in connected:
+                    self._peers.enqueue(NodeId(member), FrameType.COSIGNATURES, frame)
 
     def peer_up(self, peer: NodeId) -> None:
         event("peer.up", peer=peer)
         self._send_all(self._gossip.peer_up(peer))
-        if self._publisher.mine is not None:
-            frame = encode_shares([self._publisher.mine])
+        if self.publisher.mine is not None:
+            frame = encode_shares([self.publisher.mine])
             self._peers.enqueue(peer, FrameType.COSIGNATURES, frame)
 
     def peer_down(self, peer: NodeId) -> None:
         event("peer.down", peer=peer)
         self._gossip.peer_down(peer)
+        self._replica.unreachable(peer)
 
     async def run_gossip(self) -> None:
         """Flush pushes shortly after they arrive, announce what stays pending."""
@@ -206,15 +244,22 @@ class Switchboard:
 
     def _on_want(self, peer: NodeId, txids: Sequence[bytes]) -> None:
         serve = self._gossip.want(peer, txids, _now_ms())
-        raws = [tx.raw for txid in serve if (tx := self._mempool.get(txid)) is not None]
+        raws = [tx.raw for txid in serve if (tx := self.mempool.get(txid)) is not None]
         self._send_all(transactions(peer, raws))
 
     def _on_cosignatures(self, peer: NodeId, body: bytes) -> None:
-        for share in decode_shares(body):
-            if not self._publisher.received(peer, share):
+        ask, shares = decode_shares(body)
+        for share in shares:
+            if not self.publisher.received(peer, share):
                 self.tally.cosignatures_refused += 1
                 raise PeerFault("bad-cosignature")
             self._certify(share.size)
+        for conflict in self.publisher.conflicts():
+            self._reporter.heads(conflict)
+        missed = [self.publisher.own(share.size) for share in shares] if ask else []
+        if answers := [share for share in missed if share is not None]:
+            # Never a question in return: two members could not stop asking each other.
+            self._peers.enqueue(peer, FrameType.COSIGNATURES, encode_shares(answers))
 
 
 def _decode(kind: type[Any], body: bytes) -> Any:

@@ -32,6 +32,7 @@ SCOPES: Final = (
     "record:read",
     "events:read",
     "member:read",
+    "node:operate",
 )
 FILE_BYTES_MAX: Final = 4 << 20
 TOKENS_MAX: Final = 10_000

@@ -6,14 +6,14 @@ the members' network, the face to clients.  Nothing here runs yet; ``node.daemon
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from consensus.driver import Driver
 from consensus.engine import Dialect, Engine
 from consensus.guard import PREFIX as GUARD_PREFIX
 from consensus.guard import SignGuard
-from consensus.pbft.dialect import DIALECT as PBFT
+from consensus.pbft.dialect import PbftDialect
 from consensus.pbft.engine import PbftConfig, PbftEngine
 from consensus.raft.config import RaftConfig
 from consensus.raft.dialect import DIALECT as RAFT
@@ -25,11 +25,13 @@ from node.book import Book
 from node.config import Config
 from node.diskspace import DiskSpace
 from node.gossip.protocol import Gossip
-from node.intake import Intake
+from node.handover import Handover
+from node.intake import Answer, Intake
 from node.keys import NodeKeys
 from node.ledger import block as blocks
 from node.ledger import crypto, transaction
 from node.ledger.genesis import Genesis
+from node.ledger.transaction import Op
 from node.members import committee_of
 from node.mempool import Mempool, MempoolLimits
 from node.net.limits import NetLimits
@@ -37,10 +39,13 @@ from node.net.peers import Peers
 from node.observe import Metrics, NodeCollector
 from node.publish import Publisher, policy_of
 from node.queries import Queries
+from node.reads import LinearReads
 from node.replica import Replica
-from node.service import Service
+from node.reporting import Reporter
+from node.service import Progress, Service
 from node.supply import Supply
 from node.switchboard import Switchboard
+from storage.mark import SignMark
 from storage.store import Store
 
 
@@ -52,6 +57,7 @@ class Parts:
     replica: Replica
     peers: Peers
     switchboard: Switchboard
+    reporter: Reporter
     metrics: Metrics
 
 
@@ -69,10 +75,11 @@ def body_loader(store: Store) -> Callable[[bytes], Body | None]:
 
 
 def build_engine(
-    genesis: Genesis, node_id: str, store: Store, book: Book
+    config: Config, genesis: Genesis, store: Store, book: Book
 ) -> tuple[Engine, Dialect]:
     """Return the engine that genesis names, restored from what the store holds."""
     parameters, committee = genesis.parameters, committee_of(genesis)
+    node_id, window = config.node.id, config.consensus.window
     rng = random.Random()  # noqa: S311 - spreads timeouts, protects nothing
     now_ms = time.monotonic_ns() // 1_000_000
     pairs, applied = store.consensus_pairs(), book.applied()
@@ -83,6 +90,7 @@ def build_engine(
             election_ms_min=parameters.election_ms,
             election_ms_spread=parameters.election_ms,
             heartbeat_ms=parameters.heartbeat_ms,
+            window=window,
         )
         return RaftEngine(raft, pairs=pairs, applied=applied, rng=rng, now_ms=now_ms), RAFT
     pbft = PbftConfig(
@@ -92,19 +100,23 @@ def build_engine(
         request_ms=parameters.request_ms,
         view_change_ms=parameters.view_change_ms,
         resend_ms=parameters.resend_ms,
+        window=window,
+        rotation_blocks=parameters.rotation_blocks,
     )
-    return PbftEngine(pbft, pairs=pairs, applied=applied, rng=rng, now_ms=now_ms), PBFT
+    engine = PbftEngine(pbft, pairs=pairs, applied=applied, rng=rng, now_ms=now_ms)
+    return engine, PbftDialect(parameters.rotation_blocks)
 
 
 def build_driver(
-    genesis: Genesis, node_id: str, keys: NodeKeys, store: Store, book: Book
+    config: Config, genesis: Genesis, keys: NodeKeys, store: Store, book: Book, mark: SignMark
 ) -> Driver:
     """Return engine, guard and key under the driver's order, restored from the store."""
-    engine, dialect = build_engine(genesis, node_id, store, book)
+    engine, dialect = build_engine(config, genesis, store, book)
     guard_end = GUARD_PREFIX[:-1] + bytes((GUARD_PREFIX[-1] + 1,))
     pairs = (pair for pair in store.consensus_pairs() if GUARD_PREFIX <= pair[0] < guard_end)
     guard = SignGuard(pairs)
-    return Driver(engine, dialect, guard, network=genesis.network, sign=keys.consensus.sign)
+    network, sign = genesis.network, keys.consensus.sign
+    return Driver(engine, dialect, guard, marked=mark, network=network, sign=sign)
 
 
 def build_peers(config: Config, genesis: Genesis, keys: NodeKeys, board: Switchboard) -> Peers:
@@ -155,20 +167,87 @@ def build_sync(
     return sync
 
 
-def build(config: Config, genesis: Genesis, keys: NodeKeys, store: Store) -> Parts:
-    """Wire the rooms of one node."""
-    node_id, committee = config.node.id, committee_of(genesis)
-    book, bodies = Book(store, genesis), Bodies(body_loader(store))
-    pool = Mempool(
+def build_pool(config: Config) -> Mempool:
+    """Return the pool within this node's own limits."""
+    limits = config.limits
+    return Mempool(
         MempoolLimits(
-            transactions_max=config.limits.mempool_transactions_max,
-            bytes_max=config.limits.mempool_bytes_max,
+            transactions_max=limits.mempool_transactions_max,
+            bytes_max=limits.mempool_bytes_max,
         )
     )
+
+
+def build_service(
+    config: Config,
+    genesis: Genesis,
+    keys: NodeKeys,
+    store: Store,
+    book: Book,
+    intake: Intake,
+    driver: Driver,
+    board: Switchboard,
+) -> Service:
+    """Return the face that interfaces see."""
+    return Service(
+        node_id=config.node.id,
+        genesis=genesis,
+        store=store,
+        book=book,
+        mempool=board.mempool,
+        intake=intake,
+        queries=Queries(store, book),
+        publisher=board.publisher,
+        signer=keys.identity,
+        engine_status=driver.engine.status,
+        peers_connected=board.connected,
+        admitted=board.admitted,
+        disk=DiskSpace(config.node.data_dir, min_free_bytes=config.storage.min_free_bytes),
+        reads=LinearReads(executed=lambda: book.tip.height),
+    )
+
+
+def build_reporter(service: Service, committee: Committee) -> Reporter:
+    """Return who brings contradictions to the ledger, under this institution's name."""
+
+    async def submit(ops: Sequence[Op]) -> Answer:
+        (answer,) = await service.submit([service.sign(ops)])
+        return answer
+
+    return Reporter(
+        self_id=service.node_id,
+        members=committee.ids,
+        read=service.book.read,
+        submit=submit,
+        now_s=time.monotonic,
+    )
+
+
+def build_handover(
+    genesis: Genesis, replica: Replica, board: Switchboard, self_id: str
+) -> Handover:
+    """Return who hands leadership over; patience as long as the engine tries."""
+    return Handover(
+        self_id=NodeId(self_id),
+        engine=replica.driver.engine,
+        ask=replica.ask,
+        connected=board.connected,
+        newest=board.publisher.newest_of,
+        patience_s=2 * genesis.parameters.election_ms / 1000,
+    )
+
+
+def build(
+    config: Config, genesis: Genesis, keys: NodeKeys, store: Store, mark: SignMark
+) -> Parts:
+    """Wire the rooms of one node; ``mark`` is level with ``store``."""
+    node_id, committee = config.node.id, committee_of(genesis)
+    book, bodies = Book(store, genesis), Bodies(body_loader(store))
+    pool = build_pool(config)
     intake = Intake(book, store, pool, now_ms=_monotonic_ms)
     publisher = Publisher(policy_of(genesis), self_id=node_id, signer=keys.cosigner)
     board = Switchboard(mempool=pool, publisher=publisher, store=store)
-    driver = build_driver(genesis, node_id, keys, store, book)
+    driver = build_driver(config, genesis, keys, store, book, mark)
     supply = Supply(
         bodies,
         book,
@@ -178,42 +257,45 @@ def build(config: Config, genesis: Genesis, keys: NodeKeys, store: Store) -> Par
         ask=board.ask_body,
         peers=board.connected,
     )
-    service = Service(
-        node_id=node_id,
-        genesis=genesis,
-        store=store,
-        book=book,
-        mempool=pool,
-        intake=intake,
-        queries=Queries(store, book),
-        publisher=publisher,
-        signer=keys.identity,
-        engine_status=driver.engine.status,
-        peers_connected=board.connected,
-        admitted=board.admitted,
-        disk=DiskSpace(config.node.data_dir, min_free_bytes=config.storage.min_free_bytes),
-    )
+    service = build_service(config, genesis, keys, store, book, intake, driver, board)
+    reporter = build_reporter(service, committee)
     replica = Replica(
         self_id=NodeId(node_id),
         committee=committee,
         driver=driver,
         store=store,
+        mark=mark,
         book=book,
         bodies=bodies,
         mempool=pool,
         supply=supply,
+        reads=service.reads,
         send=board.send,
-        committed=[board.applied, service.committed],
+        committed=[board.applied, service.committed, reporter.applied],
         expired=service.expired,
+        contradicted=reporter.votes,
     )
     sync = build_sync(replica, board, driver, committee, store, book, bodies, intake)
     peers = build_peers(config, genesis, keys, board)
+    service.handover = build_handover(genesis, replica, board, node_id)
+    service.progress = lambda: Progress(
+        replica.counters.low_watermark,
+        config.consensus.window,
+        replica.in_flight(),
+        sum(map(reporter.recorded, reporter.members)),
+    )
     gossip = Gossip(node_id, [m.id for m in genesis.validators])
     board.wire(
-        peers=peers, replica=replica, supply=supply, sync=sync, intake=intake, gossip=gossip
+        peers=peers,
+        replica=replica,
+        supply=supply,
+        sync=sync,
+        intake=intake,
+        gossip=gossip,
+        reporter=reporter,
     )
-    collector = NodeCollector(service, replica, intake, peers.statistics, board.tally)
-    return Parts(service, replica, peers, board, Metrics(collector))
+    collector = NodeCollector(service, replica, intake, peers.statistics, board.tally, reporter)
+    return Parts(service, replica, peers, board, reporter, Metrics(collector))
 
 
 def _monotonic_ms() -> int:

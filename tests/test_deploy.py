@@ -257,7 +257,7 @@ def test_counters_are_looked_at_as_changes():
     for rule in rules():
         for name in re.findall(r"\bchartseal_[a-z_]+", rule["expr"]):
             if families[name][0] == "counter":
-                assert re.search(rf"(?:rate|increase)\({name}\[", rule["expr"])
+                assert re.search(rf"(?:rate|increase)\({name}(?:{{[^}}]*}})?\[", rule["expr"])
 
 
 # --- what the manual tells people to run -----------------------------------------------------

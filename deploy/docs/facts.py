@@ -19,6 +19,11 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 
 # What a log event says to the person who reads it.
 EVENTS: Final = {
+    "evidence.found": "This node saw `member` contradict itself and will report it. "
+    "`reportable` false: the proof is too long for a transaction. See "
+    "[A member contradicted itself](#a-member-contradicted-itself).",
+    "evidence.recorded": "A block recorded a proven contradiction of `member`; `reporter` "
+    "brought it in transaction `tx`.",
     "node.start": "Disk, keys and genesis were opened; the network comes next. `torn_bytes` "
     "counts bytes of an unfinished write that were cut off.",
     "node.stop": "An orderly end after SIGTERM or SIGINT.",
@@ -64,7 +69,7 @@ def metric_families() -> dict[str, tuple[str, str, tuple[str, ...]]]:
     from node.observe import NodeCollector
 
     found = {}
-    parts: list[Any] = [Nothing() for _ in range(5)]
+    parts: list[Any] = [Nothing() for _ in range(6)]
     family: Any
     for family in NodeCollector(*parts).collect():
         name = family.name + ("_total" if family.type == "counter" else "")

@@ -67,6 +67,8 @@ def settings() -> str:
         kind = item.about.kind
         if item.about.choices:
             kind = " or ".join(_code(choice) for choice in item.about.choices)
+        elif item.about.high <= 1 << 32:
+            kind += f", {item.about.low} to {item.about.high}"
         elif item.about.low > 0:
             kind += f", {item.about.low} or more"
         rows.append(
@@ -184,7 +186,8 @@ def operations() -> str:
     rows = []
     for kind, item in sorted(OPERATIONS.items()):
         body = ", ".join(_field(field) for field in fields(item.body))
-        rows.append((_code(kind), _code(f"[{body}]"), ", ".join(sorted(item.roles)), item.say))
+        roles = ", ".join(sorted(item.roles)) or "every institution"
+        rows.append((_code(kind), _code(f"[{body}]"), roles, item.say))
     return _table(("kind", "body", "roles that may", "meaning"), rows)
 
 

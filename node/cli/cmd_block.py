@@ -7,7 +7,7 @@ import click
 
 from node.cli.main import Group
 from node.cli.output import Session, printable
-from node.cli.remote import Remote, curl_option, pick, rows_of, utc
+from node.cli.remote import Remote, curl_option, linearizable_option, pick, rows_of, utc
 from node.errors import ChartsealError
 
 _LIST: Final = ("height", "time", "transactions", "log_size", "proposer", "digest")
@@ -42,14 +42,17 @@ def block() -> None:
     show_default=True,
     help="How many blocks at most.",
 )
+@linearizable_option
 @curl_option
 @click.pass_obj
-def list_(session: Session, first: int | None, limit: int, curl: bool) -> None:
+def list_(
+    session: Session, first: int | None, limit: int, linearizable: bool, curl: bool
+) -> None:
     """List blocks in ascending order."""
     if first is None:
-        height = pick(Remote(session).get("/v1/blocks", limit=1), ("as_of_height",))
-        first = max(1, int(height["as_of_height"]) - limit + 1)
-    remote = Remote(session, curl=curl)
+        newest = Remote(session, linearizable=linearizable).get("/v1/blocks", limit=1)
+        first = max(1, int(pick(newest, ("as_of_height",))["as_of_height"]) - limit + 1)
+    remote = Remote(session, curl=curl, linearizable=linearizable)
     page = remote.get("/v1/blocks", **{"from": first, "limit": limit})
     session.show_list([_row(item) for item in rows_of(page, "blocks")], _LIST)
 
@@ -74,11 +77,12 @@ class _Height(click.ParamType[str]):
 
 @block.command()
 @click.argument("height", type=_Height())
+@linearizable_option
 @curl_option
 @click.pass_obj
-def get(session: Session, height: str, curl: bool) -> None:
+def get(session: Session, height: str, linearizable: bool, curl: bool) -> None:
     """Show one block; HEIGHT is a number or `latest`."""
-    answer = Remote(session, curl=curl).get(f"/v1/blocks/{height}")
+    answer = Remote(session, curl=curl, linearizable=linearizable).get(f"/v1/blocks/{height}")
     row = pick(answer, _DETAIL)
     transactions = [pick(item, ("tx_id", "code")) for item in _transactions(answer)]
     row = {**row, "time": utc(row["time_ms"])}

@@ -18,6 +18,7 @@ _TALK_STEP: Final = 100  # blocks between two words on a terminal
 @click.option("--config", "config_path", type=_DIRECTORY, help="The node's config.toml.")
 @click.option("--data-dir", type=_DIRECTORY, help="Instead: the directory itself.")
 @click.option("--genesis", "genesis_path", type=_DIRECTORY, help="The network's genesis file.")
+@click.option("--key", "key_path", type=_DIRECTORY, help="Its key file, to check the mark.")
 @click.option("--scratch-dir", type=_DIRECTORY, help="Where the second copy is built.")
 @click.pass_obj
 def check(
@@ -25,20 +26,34 @@ def check(
     config_path: Path | None,
     data_dir: Path | None,
     genesis_path: Path | None,
+    key_path: Path | None,
     scratch_dir: Path | None,
 ) -> None:
     """Execute the whole ledger of a stopped node again and compare every row.
 
-    Give --config, or --data-dir and --genesis.  Nothing is repaired.  Exit code 0: all is as
-    the rules give it; 8: findings.
+    Give --config, or --data-dir and --genesis, then also --key to compare what was signed with
+    the mark beside the key.  Nothing is repaired.  Exit code 0: all is as the rules give it; 8:
+    findings.
     """
     from node.check import check_ledger
     from node.daemon import load_genesis
 
-    data_dir, genesis_path = _places(config_path, data_dir, genesis_path)
-    genesis = load_genesis(genesis_path)
+    if config_path is not None:
+        from node import config
+
+        settings = config.load(config_path)
+        data_dir = data_dir or settings.node.data_dir
+        genesis_path = genesis_path or settings.network.genesis
+        if key_path is None and settings.keystore.path.exists():
+            key_path = settings.keystore.path
+    if data_dir is None or genesis_path is None:
+        raise click.UsageError("give --config, or --data-dir and --genesis")
     report = check_ledger(
-        data_dir, genesis, progress=_progress(session), scratch_dir=scratch_dir
+        data_dir,
+        load_genesis(genesis_path),
+        progress=_progress(session),
+        scratch_dir=scratch_dir,
+        key_path=key_path,
     )
     findings = [
         {"code": str(item.code.value), "where": item.where, "detail": item.detail}
@@ -60,19 +75,6 @@ def check(
             session.show_list(findings, _COLUMNS)
     if findings:
         raise click.exceptions.Exit(Exit.VERIFICATION_FAILED)
-
-
-def _places(
-    config_path: Path | None, data_dir: Path | None, genesis_path: Path | None
-) -> tuple[Path, Path]:
-    if config_path is None:
-        if data_dir is None or genesis_path is None:
-            raise click.UsageError("give --config, or --data-dir and --genesis")
-        return data_dir, genesis_path
-    from node import config
-
-    settings = config.load(config_path)
-    return data_dir or settings.node.data_dir, genesis_path or settings.network.genesis
 
 
 def _progress(session: Session) -> Any:

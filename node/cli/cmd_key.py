@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from node import keys as keyfile
+from node.cli.cmd_mark import reset_mark
 from node.cli.main import Group
 from node.cli.output import Session
 from node.keys import NodeKeys, PublicKeys
@@ -48,7 +49,10 @@ def _show(session: Session, node: str, public: PublicKeys) -> None:
 
 @click.group(cls=Group)
 def key() -> None:
-    """Make, show, check and re-encrypt key files."""
+    """Make, show, check and re-encrypt key files; reset the mark beside one."""
+
+
+key.add_command(reset_mark)
 
 
 @key.command()

@@ -19,6 +19,7 @@ from node.cli.remote import (
     Remote,
     curl_option,
     lang_option,
+    linearizable_option,
     utc,
 )
 from node.errors import ChartsealError, Exit
@@ -55,6 +56,7 @@ def _put(session: Session, raw: bytes, out: Path | None) -> None:
 @click.option("--wait", "wait_s", type=click.IntRange(0, 30), default=10, show_default=True,
               metavar="SECONDS", help="Until a quorum has cosigned.")  # fmt: skip
 @click.option("--out", type=SECRET_FILE, help="A new file; default: stdout.")
+@linearizable_option
 @curl_option
 @click.pass_obj
 def get(
@@ -64,11 +66,12 @@ def get(
     form: str,
     wait_s: int,
     out: Path | None,
+    linearizable: bool,
     curl: bool,
 ) -> None:
     """Fetch the receipt of a transaction: the proof of its outcome."""
     media = RECEIPT_TEXT if form == "text" else "application/json"
-    remote = Remote(session, curl=curl)
+    remote = Remote(session, curl=curl, linearizable=linearizable)
     raw = remote.receipt(tx_id, commitment=commitment, form=media, wait_s=wait_s)
     verdicts.parse_receipt(raw, "the node's answer")
     _put(session, raw, out)

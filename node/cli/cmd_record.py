@@ -35,6 +35,7 @@ from node.cli.remote import (
     Remote,
     curl_option,
     lang_option,
+    linearizable_option,
     pick,
     refused,
     rows_of,
@@ -231,6 +232,7 @@ def _chunk(waiting: list[Kept], out: Path, options: dict[str, Any], *, tagged: b
 @click.option("--receipt", type=SECRET_FILE, help="Check offline; needs --policy.")
 @click.option("--policy", type=SECRET_FILE, help="Whose cosignatures count.")
 @lang_option
+@linearizable_option
 @curl_option
 @click.pass_obj
 def verify(
@@ -240,6 +242,7 @@ def verify(
     receipt: Path | None,
     policy: Path | None,
     lang: str,
+    linearizable: bool,
     curl: bool,
 ) -> None:
     """Say whether FILE is the record that was anchored.
@@ -249,6 +252,8 @@ def verify(
     """
     if (receipt is None) != (policy is None):
         raise click.UsageError("--receipt and --policy belong together")
+    if receipt is not None and linearizable:
+        raise click.UsageError("--linearizable asks the node, --receipt asks nobody")
     place = file.with_name(file.name + OPENING_SUFFIX) if opening is None else opening
     raw = record_files.read_bytes(file)
     kept = verdicts.best(raw, records.read_openings(place))
@@ -257,7 +262,8 @@ def verify(
         proven = verdicts.prove(given, verdicts.read_policy(policy))
         found = verdicts.from_receipt(given, proven, kept.commitment)
     else:
-        found = verdicts.from_node(Remote(session, curl=curl), kept.commitment)
+        remote = Remote(session, curl=curl, linearizable=linearizable)
+        found = verdicts.from_node(remote, kept.commitment)
     verdict = verdicts.verdict_of(raw, kept, found)
     session.show(verdicts.row_of(verdict, kept, found, lang))
     if verdict not in verdicts.GOOD:
@@ -346,13 +352,16 @@ _OCCURRENCE: Final = ("kind", "org", "height", "time", "tx_id", "leaf_index", "c
 @record.command()
 @click.argument("commitment", type=COMMITMENT, required=False)
 @click.option("--tag", type=Hex(16), help="The records under a one-time subject tag instead.")
+@linearizable_option
 @curl_option
 @click.pass_obj
-def get(session: Session, commitment: str | None, tag: str | None, curl: bool) -> None:
+def get(
+    session: Session, commitment: str | None, tag: str | None, linearizable: bool, curl: bool
+) -> None:
     """Show what the ledger says of COMMITMENT, or the commitments under --tag."""
     if (commitment is None) == (tag is None):
         raise click.UsageError("give either COMMITMENT or --tag")
-    remote = Remote(session, curl=curl)
+    remote = Remote(session, curl=curl, linearizable=linearizable)
     if tag is not None:
         found = rows_of(remote.get("/v1/records", tag=tag), "commitments")
         session.show_list([{"commitment": item} for item in found], ["commitment"])

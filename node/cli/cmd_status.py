@@ -21,6 +21,9 @@ _ENGINE: Final = (
     "quorum",
     "members",
     "heard",
+    "low_watermark",
+    "window",
+    "in_flight",
 )
 _SHORT: Final = (
     "node",
@@ -33,6 +36,7 @@ _SHORT: Final = (
     "peers",
     "quorum_connected",
     "waiting",
+    "contradictions",
 )
 _QUIET_S: Final = 30  # the stream says something at least every 15 s
 
@@ -88,7 +92,7 @@ def _moves(remote: Remote) -> Any:
 def read(remote: Remote) -> dict[str, Any]:
     """Return the node's status, flat, with every member."""
     answer = remote.get("/v1/status")
-    row = pick(answer, (*_NODE, *_ROOTS, "engine", "mempool", "peers"))
+    row = pick(answer, (*_NODE, *_ROOTS, "engine", "mempool", "peers", "contradictions"))
     engine, pool = pick(row["engine"], _ENGINE), pick(row["mempool"], ("transactions", "bytes"))
     peers = row["peers"]
     if not isinstance(peers, list) or not isinstance(engine["quorum"], int):
@@ -102,6 +106,7 @@ def read(remote: Remote) -> dict[str, Any]:
         "quorum_connected": len({*peers, row["node"]}) >= engine["quorum"],
         "waiting": pool["transactions"],
         "waiting_bytes": pool["bytes"],
+        "contradictions": row["contradictions"],
         **{name: row[name] for name in _ROOTS},
     }
 

@@ -12,6 +12,7 @@ from node.cli.remote import (
     TXID,
     Remote,
     curl_option,
+    linearizable_option,
     pick,
     refused,
     status_of,
@@ -79,11 +80,12 @@ def submit(session: Session, file: Path, wait: bool, wait_timeout: float, curl: 
 @tx.command()
 @click.argument("tx_id", metavar="TXID", type=TXID)
 @click.option("--content", is_flag=True, help="What it says, instead of where it stands.")
+@linearizable_option
 @curl_option
 @click.pass_obj
-def get(session: Session, tx_id: str, content: bool, curl: bool) -> None:
+def get(session: Session, tx_id: str, content: bool, linearizable: bool, curl: bool) -> None:
     """Show where a transaction stands: pending, committed, rejected, expired or unknown."""
-    remote = Remote(session, curl=curl)
+    remote = Remote(session, curl=curl, linearizable=linearizable)
     if not content:
         status = status_of(remote.get(f"/v1/transactions/{tx_id}"))
         session.show(status)

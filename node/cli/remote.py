@@ -30,6 +30,11 @@ _HEX32: Final = re.compile(r"[0-9a-fA-F]{64}")
 curl_option = click.option(
     "--curl", is_flag=True, help="Print the equivalent curl command instead of asking the node."
 )
+linearizable_option = click.option(
+    "--linearizable",
+    is_flag=True,
+    help="Everything that was final anywhere when asked; needs a quorum of members.",
+)
 wait_option = click.option(
     "--wait-timeout",
     type=click.FloatRange(0.1, 3600),
@@ -69,11 +74,19 @@ TXID: Final = Hex(32)
 
 
 class Remote:
-    """A node as the global options name it.  With ``curl`` nothing is sent."""
+    """A node as the global options name it.  With ``curl`` nothing is sent.
 
-    def __init__(self, session: Session, *, curl: bool = False) -> None:
+    ``linearizable``: every ``get`` asks for ``consistency=linearizable``.
+    """
+
+    def __init__(
+        self, session: Session, *, curl: bool = False, linearizable: bool = False
+    ) -> None:
         self.session = session
         self.curl = curl
+        self.consistency: dict[str, str | int] = (
+            {"consistency": "linearizable"} if linearizable else {}
+        )
 
     def client(self, extra_s: float = 0) -> Client:
         session = self.session
@@ -88,7 +101,7 @@ class Remote:
 
     def get(self, path: str, **query: str | int) -> Any:
         """Return the JSON answer of a GET."""
-        return self.request("GET", path, query=query).json()
+        return self.request("GET", path, query={**query, **self.consistency}).json()
 
     def request(
         self,
@@ -178,6 +191,7 @@ class Remote:
     def receipt(self, tx_id: str, *, commitment: str | None, form: str, wait_s: int) -> bytes:
         """Return a receipt's bytes, ``form`` being its media type."""
         query: dict[str, str | int] = {} if commitment is None else {"commitment": commitment}
+        query |= self.consistency
         if wait_s:
             query["wait"] = wait_s
         return self.request(

@@ -31,10 +31,14 @@ OCTETS: Final = "application/octet-stream"
 TEXT: Final = "text/plain"
 EVENTS: Final = "text/event-stream"
 RETRY_AFTER_S: Final = 1
+NUMBER_MAX: Final = 10**18 - 1
 REQUEST_ID: Final = web.RequestKey("request_id", str)
 PRINCIPAL: Final = web.RequestKey("principal", Principal)
 RATE: Final = web.RequestKey("rate", Verdict)
 _DECIMAL: Final = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
+
+CONSISTENCY: Final = "consistency"
+READ_HEIGHT: Final = web.RequestKey("read_height", int)
 
 assert codes.CODES, "the interface's own codes are registered"
 
@@ -47,6 +51,19 @@ class Parameter:
     say: str
     schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "string"})
     place: str = "query"
+
+
+def whole_number(name: str, say: str, *, low: int = 0, high: int = NUMBER_MAX) -> Parameter:
+    """Return the description of a parameter that ``whole`` reads."""
+    return Parameter(name, say, {"type": "integer", "minimum": low, "maximum": high})
+
+
+_CONSISTENCY: Final = Parameter(
+    CONSISTENCY,
+    "local (default): what this node has applied; linearizable: everything that was final "
+    "anywhere when the request came",
+    {"type": "string", "enum": ["local", "linearizable"]},
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +89,12 @@ class Route:
     body: Mapping[str, Any] | None = None  # media type -> struct, several or None
     problems: tuple[str, ...] = ()
     stream: bool = False
+    ledger_state: bool = False  # answers from applied state: takes ``consistency``
+
+    def __post_init__(self) -> None:
+        if self.ledger_state:
+            object.__setattr__(self, "parameters", (*self.parameters, _CONSISTENCY))
+            object.__setattr__(self, "problems", (*self.problems, "read-unavailable"))
 
     @property
     def name(self) -> str:
@@ -108,6 +131,22 @@ def query(request: web.Request, *known: str) -> Mapping[str, str]:
             refuse("unknown-parameter", f"{shown} is unknown here")
         if len(given.getall(name)) > 1:
             refuse("bad-request", f"{name} is given twice")
+    return given
+
+
+async def state_query(request: web.Request, service: Service, *known: str) -> Mapping[str, str]:
+    """Like ``query`` for a route with ``ledger_state``: returns once the state may be read.
+
+    Raises ``ReadRefused`` when a linearizable read cannot be had.
+    """
+    given = query(request, *known, CONSISTENCY)
+    match given.get(CONSISTENCY, "local"):
+        case "local":
+            pass
+        case "linearizable":
+            request[READ_HEIGHT] = await service.reads.wait()
+        case _:
+            refuse("bad-request", "consistency is local or linearizable")
     return given
 
 

@@ -5,8 +5,8 @@ a token that does not count, even when it also has a certificate; a caller must 
 
 A client certificate, verified by TLS against ``api.client_ca_file``, names its holder in
 exactly one URI ``spiffe://<network name>/<institution>/<name>`` and has the fixed scopes
-``CERTIFICATE_SCOPES``: everything but ``tx:sign``, which lends out the institution's own key
-and is therefore given to single tokens only.
+``CERTIFICATE_SCOPES``: everything but ``tx:sign``, which lends out the institution's own key,
+and ``node:operate``, which steers the node; both are given to single tokens only.
 """
 
 import re
@@ -20,7 +20,7 @@ from node.errors import ChartsealError
 from node.ledger.genesis import Genesis
 from node.tokens import SCOPES, TokenFile
 
-CERTIFICATE_SCOPES: Final = frozenset(SCOPES) - {"tx:sign"}
+CERTIFICATE_SCOPES: Final = frozenset(SCOPES) - {"tx:sign", "node:operate"}
 _SPIFFE: Final = re.compile(
     r"spiffe://([a-z0-9][a-z0-9-]{0,62})/([a-z0-9][a-z0-9-]{0,62})/([A-Za-z0-9._-]{1,63})",
     re.ASCII,

@@ -22,16 +22,18 @@ from node.http.auth import Authenticator, require
 from node.http.throttle import Buckets, InFlight
 from node.ledger.transaction import TransactionMalformed
 from node.queries import ReceiptPending
+from node.reads import ReadRefused
 from node.service import CursorInvalid, TooManyWaiters
 from storage.errors import StorageError
 
 # Load and probes: counted by the metrics, and no event each.
-_USUAL: Final = frozenset({"overloaded", "mempool-full", "not-ready"})
+_USUAL: Final = frozenset({"overloaded", "mempool-full", "not-ready", "read-unavailable"})
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _TYPED: Final = (
     ChartsealError,
     TransactionMalformed,
     ReceiptPending,
+    ReadRefused,
     CursorInvalid,
     TooManyWaiters,
     StorageError,
@@ -150,6 +152,8 @@ class Gate:
         """Signal handler: put on what every answer carries."""
         headers = response.headers
         headers["Chartseal-Height"] = str(self._api.height)
+        if answers.READ_HEIGHT in request:
+            headers["Chartseal-Read-Height"] = str(request[answers.READ_HEIGHT])
         headers["X-Request-Id"] = request.get(answers.REQUEST_ID, "")
         headers["Server"] = "chartseal"
         headers["X-Content-Type-Options"] = "nosniff"

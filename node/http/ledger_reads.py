@@ -12,7 +12,16 @@ from aiohttp import web
 
 from node.errors import ChartsealError
 from node.http import answers, strict_json, types
-from node.http.answers import JSON, TEXT, Answer, Api, Parameter, Route
+from node.http.answers import (
+    JSON,
+    NUMBER_MAX,
+    TEXT,
+    Answer,
+    Api,
+    Parameter,
+    Route,
+    whole_number,
+)
 from node.http.limits import (
     PAGE_DEFAULT,
     PAGE_MAX,
@@ -25,11 +34,6 @@ from node.queries import BlockView, RecordView
 
 _FOR_EVER: Final = {"Cache-Control": "private, max-age=31536000, immutable"}
 _HEIGHT: Final = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
-_HEIGHT_MAX: Final = 10**18 - 1
-
-
-def _number(name: str, say: str, *, low: int = 0, high: int = _HEIGHT_MAX) -> Parameter:
-    return Parameter(name, say, {"type": "integer", "minimum": low, "maximum": high})
 
 
 class LedgerRoutes:
@@ -47,11 +51,12 @@ class LedgerRoutes:
                 path="/v1/blocks",
                 handler=self.blocks,
                 scope="tx:read",
+                ledger_state=True,
                 summary="Applied blocks in ascending order.",
                 answers=(Answer(status=200, say="A page.", forms={JSON: types.BlockPage}),),
                 parameters=(
-                    _number("from", "first height, or the cursor of the last page", low=1),
-                    _number("limit", "blocks on a page", low=1, high=PAGE_MAX),
+                    whole_number("from", "first height, or the cursor of the last page", low=1),
+                    whole_number("limit", "blocks on a page", low=1, high=PAGE_MAX),
                 ),
             ),
             Route(
@@ -59,6 +64,7 @@ class LedgerRoutes:
                 path="/v1/blocks/{height}",
                 handler=self.block,
                 scope="tx:read",
+                ledger_state=True,
                 summary="One applied block with its transactions; height may be latest.",
                 answers=(Answer(status=200, say="The block.", forms={JSON: types.Block}),),
                 problems=("height-unavailable",),
@@ -72,6 +78,7 @@ class LedgerRoutes:
                 path="/v1/records/{commitment}",
                 handler=self.record,
                 scope="record:read",
+                ledger_state=True,
                 summary="What the ledger says of a record's commitment.",
                 answers=(Answer(status=200, say="Its story.", forms={JSON: types.Record}),),
                 problems=("record-unknown",),
@@ -81,6 +88,7 @@ class LedgerRoutes:
                 path="/v1/records",
                 handler=self.by_tag,
                 scope="record:read",
+                ledger_state=True,
                 summary="The commitments under a one-time subject tag.",
                 answers=(Answer(status=200, say="Them.", forms={JSON: types.TaggedRecords}),),
                 parameters=(Parameter("tag", "16 bytes, hexadecimal; required"),),
@@ -90,6 +98,7 @@ class LedgerRoutes:
                 path="/v1/records:by-tags",
                 handler=self.by_tags,
                 scope="record:read",
+                ledger_state=True,
                 summary=f"The commitments under up to {TAGS_MAX} subject tags.",
                 answers=(
                     Answer(
@@ -123,8 +132,8 @@ class LedgerRoutes:
                     Answer(status=200, say="RFC 6962 path.", forms={JSON: types.Consistency}),
                 ),
                 parameters=(
-                    _number("old", "leaves of the older tree; required", low=1),
-                    _number("new", "leaves of the newer tree; required", low=1),
+                    whole_number("old", "leaves of the older tree; required", low=1),
+                    whole_number("new", "leaves of the newer tree; required", low=1),
                 ),
                 problems=("not-found",),
             ),
@@ -133,6 +142,7 @@ class LedgerRoutes:
                 path="/v1/state/{key}",
                 handler=self.state,
                 scope="record:read",
+                ledger_state=True,
                 summary="A state key (hexadecimal) with its proof, or proof of absence.",
                 answers=(Answer(status=200, say="It.", forms={JSON: types.StateAnswer}),),
                 problems=("height-unavailable", "not-ready"),
@@ -142,8 +152,8 @@ class LedgerRoutes:
     # --- blocks ------------------------------------------------------------------------------
 
     async def blocks(self, request: web.Request) -> web.Response:
-        given = answers.query(request, "from", "limit")
-        low = answers.whole(given.get("from"), "from", default=1, low=1, high=_HEIGHT_MAX)
+        given = await answers.state_query(request, self._service, "from", "limit")
+        low = answers.whole(given.get("from"), "from", default=1, low=1, high=NUMBER_MAX)
         limit = answers.whole(
             given.get("limit"), "limit", default=PAGE_DEFAULT, low=1, high=PAGE_MAX
         )
@@ -161,7 +171,7 @@ class LedgerRoutes:
         return [types.BlockSummary(**_summary(view)) for view in views if view is not None]
 
     async def block(self, request: web.Request) -> web.Response:
-        answers.query(request)
+        await answers.state_query(request, self._service)
         text = request.match_info["height"]
         if text == "latest":
             height = self._api.height
@@ -192,7 +202,7 @@ class LedgerRoutes:
     # --- records -----------------------------------------------------------------------------
 
     async def record(self, request: web.Request) -> web.Response:
-        answers.query(request)
+        await answers.state_query(request, self._service)
         commitment = answers.octets(request.match_info["commitment"], "commitment", size=32)
         view = await answers.off_loop(self._service.queries.record, commitment)
         if view is None:
@@ -200,14 +210,14 @@ class LedgerRoutes:
         return answers.answer(_record(view))
 
     async def by_tag(self, request: web.Request) -> web.Response:
-        text = answers.query(request, "tag").get("tag")
+        text = (await answers.state_query(request, self._service, "tag")).get("tag")
         if text is None:
             answers.refuse("bad-request", "tag is required")
         (found,) = await answers.off_loop(self._tagged, [answers.octets(text, "tag", size=16)])
         return answers.answer(found)
 
     async def by_tags(self, request: web.Request) -> web.Response:
-        answers.query(request)
+        await answers.state_query(request, self._service)
         answers.media_type(request, JSON)
         body = await answers.bounded_body(request, self._api.limits)
         given = strict_json.typed(types.TagsRequest, strict_json.read(body))
@@ -235,15 +245,15 @@ class LedgerRoutes:
         given = answers.query(request, "old", "new")
         if "old" not in given or "new" not in given:
             answers.refuse("bad-request", "old and new are required")
-        old = answers.whole(given["old"], "old", default=0, low=1, high=_HEIGHT_MAX)
-        new = answers.whole(given["new"], "new", default=0, low=old, high=_HEIGHT_MAX)
+        old = answers.whole(given["old"], "old", default=0, low=1, high=NUMBER_MAX)
+        new = answers.whole(given["new"], "new", default=0, low=old, high=NUMBER_MAX)
         path = await answers.off_loop(self._service.queries.consistency, old, new)
         if path is None:
             answers.refuse("not-found", f"the log is shorter than {new} leaves")
         return answers.answer(types.Consistency(old, new, [node.hex() for node in path]))
 
     async def state(self, request: web.Request) -> web.Response:
-        answers.query(request)
+        await answers.state_query(request, self._service)
         key = answers.octets(request.match_info["key"], "key", size_max=STATE_KEY_BYTES_MAX)
         found = await answers.off_loop(self._service.queries.state, key)
         if found is None:

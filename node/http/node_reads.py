@@ -11,8 +11,10 @@ from typing import Final
 from aiohttp import web
 
 from node import errors
-from node.http import answers, types
-from node.http.answers import JSON, Answer, Api, Route
+from node.http import answers, strict_json, types
+from node.http.answers import JSON, Answer, Api, Route, whole_number
+from node.http.limits import PAGE_DEFAULT, PAGE_MAX
+from node.ledger.families.evidence import EvidenceRow
 from node.ledger.state import Overlay, institution
 
 HTML: Final = "text/html"
@@ -30,8 +32,22 @@ class NodeRoutes:
                 path="/v1/members",
                 handler=self.members,
                 scope="member:read",
+                ledger_state=True,
                 summary="The institutions, their roles and public keys, the quorum.",
                 answers=(Answer(status=200, say="Them.", forms={JSON: types.Members}),),
+            ),
+            Route(
+                method="GET",
+                path="/v1/evidence",
+                handler=self.evidence,
+                scope="member:read",
+                ledger_state=True,
+                summary="Contradictions of members, proven and on the ledger, oldest first.",
+                answers=(Answer(status=200, say="A page.", forms={JSON: types.EvidencePage}),),
+                parameters=(
+                    whole_number("from", "log index to start at: the last page's cursor"),
+                    whole_number("limit", "entries on a page", low=1, high=PAGE_MAX),
+                ),
             ),
             Route(
                 method="GET",
@@ -50,6 +66,18 @@ class NodeRoutes:
                 scope="member:read",
                 summary="This node: height, engine, pool, peers.",
                 answers=(Answer(status=200, say="It.", forms={JSON: types.NodeStatus}),),
+            ),
+            Route(
+                method="POST",
+                path="/v1/leader:transfer",
+                handler=self.transfer,
+                scope="node:operate",
+                summary="Hand the leadership of a Raft network to another member.",
+                answers=(
+                    Answer(status=200, say="It leads now.", forms={JSON: types.Leadership}),
+                ),
+                body={JSON: types.TransferRequest},
+                problems=("transfer-unsupported", "transfer-refused", "transfer-incomplete"),
             ),
             Route(
                 method="GET",
@@ -80,7 +108,7 @@ class NodeRoutes:
         ]
 
     async def members(self, request: web.Request) -> web.Response:
-        answers.query(request)
+        await answers.state_query(request, self._service)
         return answers.answer(await answers.off_loop(self._members))
 
     def _members(self) -> types.Members:
@@ -105,15 +133,42 @@ class NodeRoutes:
         quorum = self._service.publisher.policy.quorum
         return types.Members(genesis.name, genesis.network.hex(), genesis.engine, quorum, shown)
 
+    async def evidence(self, request: web.Request) -> web.Response:
+        given = await answers.state_query(request, self._service, "from", "limit")
+        low = answers.whole(
+            given.get("from"), "from", default=0, low=0, high=answers.NUMBER_MAX
+        )
+        limit = answers.whole(
+            given.get("limit"), "limit", default=PAGE_DEFAULT, low=1, high=PAGE_MAX
+        )
+        top = self._api.height
+        rows, following = await answers.off_loop(self._service.queries.evidence, low, limit)
+        shown = [_evidence(row) for row in rows]
+        cursor = None if following is None else str(following)
+        return answers.answer(types.EvidencePage(shown, cursor, top))
+
     async def policy(self, request: web.Request) -> web.Response:
         answers.query(request)
         text = self._service.publisher.policy.to_text()
         return web.Response(body=text.encode(), content_type=JSON)
 
+    async def transfer(self, request: web.Request) -> web.Response:
+        answers.query(request)
+        answers.media_type(request, JSON)
+        body = await answers.bounded_body(request, self._api.limits)
+        given = strict_json.typed(types.TransferRequest, strict_json.read(body))
+        handover = self._service.handover
+        if handover is None:
+            answers.refuse("not-ready", "the engine is not running")
+        leader = await handover.transfer(given.to)
+        status = self._service.engine_status()
+        return answers.answer(types.Leadership(leader, status.round))
+
     async def status(self, request: web.Request) -> web.Response:
         answers.query(request)
         service = self._service
         genesis, tip, engine = service.genesis, service.book.tip, service.engine_status()
+        progress = service.progress()
         return answers.answer(
             types.NodeStatus(
                 node=service.node_id,
@@ -135,7 +190,11 @@ class NodeRoutes:
                     quorum=engine.quorum,
                     members=engine.members,
                     heard=list(engine.heard),
+                    low_watermark=progress.low_watermark,
+                    window=progress.window,
+                    in_flight=progress.in_flight,
                 ),
+                contradictions=progress.contradictions,
                 mempool=types.MempoolStatus(len(service.mempool), service.mempool.bytes),
                 peers=sorted(service.peers_connected()),
                 stopping=service.stopping,
@@ -170,6 +229,20 @@ class NodeRoutes:
             f"the same request {again}.</p><p>What to do: {html.escape(entry.hint)}.</p>"
         )
         return _page(entry.code, text)
+
+
+def _evidence(row: EvidenceRow) -> types.Evidence:
+    return types.Evidence(
+        member=row.member,
+        kind=row.kind,
+        epoch=row.epoch,
+        round=row.round,
+        height=row.height,
+        reporter=row.reporter,
+        tx_id=row.txid.hex(),
+        recorded_height=row.recorded_height,
+        time_ms=row.time_ms,
+    )
 
 
 def _entry(code: errors.Code) -> types.ProblemEntry:

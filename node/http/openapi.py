@@ -19,6 +19,7 @@ from aiohttp import web
 from node import errors
 from node.http import answers, types
 from node.http.answers import JSON, PROBLEM, Answer, Parameter, Route
+from node.http.auth import CERTIFICATE_SCOPES
 from node.ledger.registry import OPERATIONS, RESULTS
 
 _REF: Final = "#/components/schemas/{name}"
@@ -141,7 +142,7 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
         shown["requestBody"] = {"required": True, "content": _content(route.body, schemas)}
     if route.scope is not None:
         shown["security"] = [{"token": [route.scope]}]
-        if route.scope != "tx:sign":
+        if route.scope in CERTIFICATE_SCOPES:
             shown["security"].append({"certificate": [route.scope]})
     return shown
 

@@ -126,6 +126,7 @@ class TransactionRoutes:
                 path="/v1/transactions/{tx_id}",
                 handler=self.status,
                 scope="tx:read",
+                ledger_state=True,
                 summary="Where a transaction stands; never seen ones are unknown.",
                 answers=(Answer(status=200, say="Its status.", forms=_STATUS),),
                 parameters=(_WAIT,),
@@ -135,6 +136,7 @@ class TransactionRoutes:
                 path="/v1/transactions/{tx_id}/content",
                 handler=self.content,
                 scope="tx:read",
+                ledger_state=True,
                 summary="What a transaction says.",
                 answers=(
                     Answer(
@@ -150,6 +152,7 @@ class TransactionRoutes:
                 path="/v1/transactions/{tx_id}/receipt",
                 handler=self.receipt,
                 scope="tx:read",
+                ledger_state=True,
                 summary="The proof of its outcome, verifiable without any node.",
                 answers=(
                     Answer(
@@ -243,13 +246,14 @@ class TransactionRoutes:
 
     async def status(self, request: web.Request) -> web.Response:
         txid = _txid(request)
-        wait = answers.wait_s(answers.query(request, "wait").get("wait"))
+        given = await answers.state_query(request, self._service, "wait")
+        wait = answers.wait_s(given.get("wait"))
         status = await self._service.wait(txid, timeout_s=wait)
         return answers.answer(show(status))
 
     async def content(self, request: web.Request) -> web.Response:
         txid = _txid(request)
-        answers.query(request)
+        await answers.state_query(request, self._service)
         media = answers.accepted(request, JSON, OCTETS)
         height: int | None = None
         tx: Transaction | None = self._service.mempool.get(txid)
@@ -267,7 +271,7 @@ class TransactionRoutes:
 
     async def receipt(self, request: web.Request) -> web.Response:
         txid = _txid(request)
-        given = answers.query(request, "commitment", "wait")
+        given = await answers.state_query(request, self._service, "commitment", "wait")
         media = answers.accepted(request, TEXT, JSON)
         item = given.get("commitment")
         commitment = None if item is None else answers.octets(item, "commitment", size=32)

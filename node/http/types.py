@@ -246,6 +246,44 @@ class Members(Struct):
     institutions: list[Member]
 
 
+class Evidence(Struct):
+    """A recorded contradiction of ``member``; transaction ``tx_id`` holds the proof.
+
+    ``height`` is the log size for ``checkpoint``, and 0 for kinds about a whole view.
+    """
+
+    member: str
+    kind: str
+    epoch: int
+    round: int
+    height: int
+    reporter: str
+    tx_id: Hex32
+    recorded_height: int
+    time_ms: int
+
+
+class EvidencePage(Struct):
+    """Contradictions, oldest first; ``next_cursor`` is the ``from`` of the next page."""
+
+    evidence: list[Evidence]
+    next_cursor: str | None
+    as_of_height: int
+
+
+class TransferRequest(Request):
+    """Whom to hand leadership to; null: the connected member that has executed most."""
+
+    to: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")] | None = None
+
+
+class Leadership(Struct):
+    """Who leads now."""
+
+    leader: str
+    round: int
+
+
 class EngineStatus(Struct):
     name: str
     role: str
@@ -256,6 +294,9 @@ class EngineStatus(Struct):
     quorum: int
     members: int
     heard: list[str]
+    low_watermark: int
+    window: int
+    in_flight: int
 
 
 class MempoolStatus(Struct):
@@ -275,6 +316,7 @@ class NodeStatus(Struct):
     time_ms: int
     engine: EngineStatus
     mempool: MempoolStatus
+    contradictions: int
     peers: list[str]
     stopping: bool
 

@@ -93,6 +93,7 @@ def _apply(
         raise Refused(rules.UNKNOWN_SIGNER)
     context = Context(
         view=view,
+        network=header.network,
         height=header.height,
         time_ms=header.time_ms,
         org=org,

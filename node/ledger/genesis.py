@@ -9,7 +9,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Final
 
-from consensus import codec, wire
+from consensus import wire
 from consensus.codec import Malformed
 from node.ledger.block import MEMBERS_TAG
 from node.ledger.checkpoint import origin_of
@@ -69,6 +69,7 @@ class Parameters:
     resend_ms: int = 500
     election_ms: int = 1000  # Raft: shortest election timeout; drawn up to twice that
     heartbeat_ms: int = 150
+    rotation_blocks: int = 0  # PBFT: so many blocks and the next member proposes; 0: never
 
     def __post_init__(self) -> None:
         if not 1 <= self.block_transactions_max <= 8192:
@@ -81,6 +82,8 @@ class Parameters:
         times = (self.request_ms, self.view_change_ms, self.resend_ms, self.election_ms)
         if any(not 10 <= item <= 600_000 for item in (*times, self.heartbeat_ms)):
             raise ValueError("timeouts must be 10 ms to 10 min")
+        if not 0 <= self.rotation_blocks <= 1 << 20:
+            raise ValueError("rotation_blocks must be 0 to 2^20")
         if self.heartbeat_ms * 2 > self.election_ms:
             raise ValueError("election_ms must be at least twice heartbeat_ms")
 
@@ -140,7 +143,29 @@ class Genesis:
         return origin_of(self.name, self.network)
 
 
+@dataclass(frozen=True, slots=True)
+class Voter:
+    """What of a validator others need to check its votes and cosignatures."""
+
+    id: str
+    consensus_key: bytes
+    cosigner_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Voters:
+    """The validators of one epoch, ascending by id: state keeps them for every epoch."""
+
+    epoch: int
+    members: tuple[Voter, ...]
+
+
+def voters_of(epoch: int, members: tuple[Institution, ...]) -> Voters:
+    rows = (Voter(item.id, item.consensus_key, item.cosigner_key) for item in members)
+    return Voters(epoch, tuple(rows))
+
+
 def members_digest(epoch: int, members: tuple[Institution, ...]) -> bytes:
     """Return the digest of the voters that a seal carries: epoch, ids and their keys."""
-    rows = [[item.id, item.consensus_key, item.cosigner_key] for item in members]
-    return hashlib.sha256(MEMBERS_TAG + codec.encode([epoch, rows])).digest()
+    raw = wire.encode(voters_of(epoch, members))
+    return hashlib.sha256(MEMBERS_TAG + raw).digest()

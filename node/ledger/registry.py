@@ -31,6 +31,7 @@ def _load() -> tuple[dict[str, Operation], dict[int, Result]]:
 _loaded = _load()
 OPERATIONS: Final = _loaded[0]
 RESULTS: Final = _loaded[1]
+BARRIERS: Final = frozenset(kind for kind, item in OPERATIONS.items() if item.barrier)
 
 
 def result_of(number: int) -> Result:

@@ -58,6 +58,7 @@ class Context:
     outside the state root, rebuilt from the log if lost."""
 
     view: Overlay
+    network: bytes
     height: int
     time_ms: int
     org: Institution
@@ -72,7 +73,9 @@ class Context:
 class Operation:
     """A verb: how its body is typed, who may emit it, what it does.
 
-    ``apply`` raises ``Refused`` or changes ``context.view``; it must be deterministic.
+    ``apply`` raises ``Refused`` or changes ``context.view``; it must be deterministic.  Empty
+    ``roles``: every institution may emit it.  ``barrier``: it may change who votes, so nothing
+    is ordered on top of its block before that block is applied.
     """
 
     kind: str
@@ -80,3 +83,4 @@ class Operation:
     apply: Callable[[Context, Any], None]
     roles: frozenset[str]
     say: str
+    barrier: bool = False

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, TypeVar, cast
 
-from consensus import wire
-from node.ledger.genesis import Genesis, Institution, Parameters
+from consensus import codec, wire
+from node.ledger.genesis import Genesis, Institution, Parameters, Voters, voters_of
 
 VALUE_BYTES_MAX: Final = 1 << 16
 PARAMETERS_KEY: Final = b"parameters"
@@ -19,6 +19,7 @@ ENGINE_KEY: Final = b"engine"
 EPOCH_KEY: Final = b"epoch"
 INSTITUTION_PREFIX: Final = b"institution/"
 SIGNER_PREFIX: Final = b"signer/"
+VOTERS_PREFIX: Final = b"voters/"
 
 T = TypeVar("T")
 Read = Callable[[bytes], bytes | None]
@@ -81,6 +82,22 @@ def signer_key(key: bytes) -> bytes:
     return SIGNER_PREFIX + key
 
 
+def voters_key(epoch: int) -> bytes:
+    return VOTERS_PREFIX + epoch.to_bytes(8, "big")
+
+
+def epoch_of(view: Overlay) -> int:
+    """Return the epoch in force: how often the voters have changed."""
+    raw = view.get(EPOCH_KEY)
+    assert raw is not None, "every ledger starts with an epoch"
+    return int(codec.decode(raw, size_max=9))
+
+
+def voters(view: Overlay, epoch: int) -> Voters | None:
+    """Return who voted in ``epoch``; None for an epoch that has not begun."""
+    return view.load_shared(Voters, voters_key(epoch))
+
+
 def institution(view: Overlay, org: str) -> Institution | None:
     return view.load_shared(Institution, institution_key(org))
 
@@ -97,6 +114,7 @@ def genesis_state(genesis: Genesis) -> dict[bytes, bytes]:
         (PARAMETERS_KEY, wire.encode(genesis.parameters)),
         (ENGINE_KEY, genesis.engine.encode("ascii")),
         (EPOCH_KEY, b"\x00"),
+        (voters_key(0), wire.encode(voters_of(0, genesis.validators))),
         *((institution_key(item.id), wire.encode(item)) for item in genesis.institutions),
         *(
             (signer_key(item.identity_key), wire.encode(SignerRow(item.id, 0)))

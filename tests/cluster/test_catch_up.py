@@ -4,6 +4,8 @@ import json
 import os
 import secrets
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +18,9 @@ from consensus.guard import PREFIX as GUARD
 from node.bodies import RECENT_MAX
 from node.check import check_ledger
 from node.cli.cluster import Cluster
+from node.cli.layout import CONFIG_NAME
+from node.error_codes import Exit
+from node.errors import ChartsealError
 from node.ledger import transaction
 from node.ledger.families.record import Anchor
 from node.ledger.genesis import Genesis, Parameters
@@ -159,13 +164,19 @@ def guard_rows(cluster: Cluster, at: int) -> dict[bytes, bytes]:
         return dict(database.iterator(prefix=lo))
 
 
-def test_a_wiped_member_rebuilds_the_ledger_and_has_forgotten_what_it_signed(
+def reset_mark(cluster: Cluster, at: int, *flags: str) -> subprocess.CompletedProcess[str]:
+    config = str(cluster.node_dir(at) / CONFIG_NAME)
+    command = [sys.executable, "-m", "node", "key", "reset-mark", "--config", config, *flags]
+    return subprocess.run(command, capture_output=True, text=True, timeout=40, check=False)
+
+
+def test_a_wiped_member_stays_out_until_a_person_lets_it_rebuild_the_ledger(
     cluster: Cluster,
 ) -> None:
     """Every block comes back from the others; the memory of what it signed does not.
 
-    Nothing in the new directory keeps the member from contradicting its old votes, so the
-    operations manual asks for one member at a time, all others up and past its last block.
+    So the key's mark keeps the member from starting.  Nothing but a person can know that the
+    others are all up and past its last block, as the operations manual asks, and say so.
     """
     for at in range(len(cluster.members)):
         commit(cluster, at)
@@ -176,8 +187,17 @@ def test_a_wiped_member_rebuilds_the_ledger_and_has_forgotten_what_it_signed(
     assert cluster.exit_code(wiped) == 0, "it stopped when it was told to"
     old = guard_rows(cluster, wiped)
     shutil.rmtree(cluster.node_dir(wiped) / "data")
+    cluster.start(wiped)
+    with pytest.raises(ChartsealError, match="sign-state-behind"):
+        cluster.wait_ready(wiped)
+    assert cluster.exit_code(wiped) == Exit.SIGN_GUARD
+    shown = reset_mark(cluster, wiped)
+    assert shown.returncode == Exit.NEEDS_YES, shown.stderr
+    assert "no ledger" in shown.stdout
     for at in others:  # the others have moved on, as the manual asks
         commit(cluster, at)
+        assert height(cluster, at) > top
+    assert reset_mark(cluster, wiped, "--yes").returncode == Exit.OK
     cluster.start(wiped)
     cluster.wait_ready(wiped)
     if cluster.engine == "raft":

@@ -176,6 +176,63 @@ def test_memory_is_bounded_whatever_one_member_sends() -> None:
     assert made.certify(5) is not None
 
 
+def test_whoever_has_not_answered_is_named_until_the_newest_head_is_certified() -> None:
+    made = publisher()
+    assert made.silent() is None
+    own = made.applied(tip(5), 7)
+    assert own is not None
+    assert made.own(5) == own
+    assert made.own(6) is None
+    assert made.silent() == (own, ["birch", "cedar", "dogwood"])
+    made.received("cedar", share("cedar", 5))
+    assert made.silent() == (own, ["birch", "dogwood"])
+    made.received("birch", share("birch", 5))
+    assert made.certify(5) is not None
+    assert made.silent() is None
+    newer = made.applied(tip(6), 7)
+    assert newer is not None
+    assert made.silent() == (newer, ["birch", "cedar", "dogwood"])
+
+
+def heads_of(made: Publisher) -> list[tuple[str, int, set[str], set[str]]]:
+    """Return member, size, cosigners of the head and of what it is against, as noticed."""
+    return [
+        (
+            item.member,
+            item.size,
+            checkpoints.count_valid(item.head, made.policy),
+            checkpoints.count_valid(item.against, made.policy),
+        )
+        for item in made.conflicts()
+    ]
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_another_root_at_a_certified_size_is_noticed_before_or_after(late: bool) -> None:
+    made = publisher()
+    made.applied(tip(5), 7)
+    wrong = share("dogwood", 5, root="other")
+    shares = [share("birch", 5), share("cedar", 5)]
+    for item in [*shares, wrong] if late else [wrong, *shares]:
+        assert made.received(item.member, item)
+        made.certify(5)
+    quorum = {"alder", "birch", "cedar"}
+    assert heads_of(made) == [("dogwood", 5, {"dogwood"}, quorum)]
+    assert made.conflicts() == []
+
+
+def test_two_roots_of_one_member_are_noticed_without_any_quorum() -> None:
+    made = publisher()
+    assert made.received("birch", share("birch", 5))
+    assert made.received("birch", share("birch", 5, time_s=10))  # the same root again
+    assert made.conflicts() == []
+    assert made.received("birch", share("birch", 5, root="other"))
+    assert heads_of(made) == [("birch", 5, {"birch"}, {"birch"})]
+    forged = share("birch", 5, root="third", signer="cedar cosigner")
+    assert not made.received("birch", forged)
+    assert made.conflicts() == []
+
+
 def test_old_sizes_are_forgotten() -> None:
     made = publisher()
     for size in range(1, WINDOW + 11):
@@ -189,11 +246,13 @@ def test_old_sizes_are_forgotten() -> None:
 
 def test_shares_travel_in_frames() -> None:
     shares = [share("birch", 5), share("cedar", 6)]
-    assert decode_shares(encode_shares(shares)) == shares
+    for ask in (False, True):
+        assert decode_shares(encode_shares(shares, ask=ask)) == (ask, shares)
     with pytest.raises(Malformed):
         decode_shares(encode_shares(shares * 40))
-    assert len(decode_shares(encode_shares(shares * 32))) == COSIGNATURES_PER_FRAME_MAX
-    for raw in (b"", b"\xc0", codec.encode([1]), encode_shares(shares)[:-1]):
+    assert len(decode_shares(encode_shares(shares * 32))[1]) == COSIGNATURES_PER_FRAME_MAX
+    broken = (codec.encode([1]), codec.encode([1, []]), codec.encode([True, 1]))
+    for raw in (b"", b"\xc0", *broken, encode_shares(shares)[:-1]):
         with pytest.raises(Malformed):
             decode_shares(raw)
 
@@ -203,7 +262,7 @@ def test_a_share_with_a_field_out_of_range_is_malformed(at: int) -> None:
     fields = wire.to_value(share("birch", 5))
     fields[at] = {3: bytes(31), 4: TIME_S_MAX + 1, 5: bytes(63)}[at]
     with pytest.raises(Malformed):
-        decode_shares(codec.encode([fields]))
+        decode_shares(codec.encode([False, [fields]]))
 
 
 def test_the_books_own_tip_is_certified(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ Python 3.11's ``asyncio.wait_for`` loses such a cancellation; a node then ignore
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,8 @@ import pytest
 from node import config
 from node.cli.cluster import Cluster
 from node.cli.layout import CONFIG_NAME
+from node.signing import open_mark, open_store
 from node.wiring import Parts, build
-from storage.store import Store
 from tests.support.hostile import genesis_of, keys_of
 
 
@@ -23,8 +24,12 @@ def parts(tmp_path: Path) -> Iterator[Parts]:
     cluster = Cluster.create(tmp_path / "net", members=3, engine="raft")
     settings = config.load(cluster.node_dir(0) / CONFIG_NAME, environment={})
     genesis = genesis_of(cluster)
-    with Store.open(settings.node.data_dir, network=genesis.network, create=True) as store:
-        yield build(settings, genesis, keys_of(cluster, 0), store)
+    keys = keys_of(cluster, 0)
+    with (
+        open_store(settings, genesis, keys) as store,
+        closing(open_mark(settings, genesis, keys, store)) as mark,
+    ):
+        yield build(settings, genesis, keys, store, mark)
 
 
 async def ends(task: asyncio.Task[None]) -> bool:

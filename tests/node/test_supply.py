@@ -171,3 +171,18 @@ def test_a_request_names_a_digest_and_whole_ids(name: bytes, ids: bytes) -> None
     with pytest.raises(ValueError, match="32 bytes"):
         BodyRequest(name, ids)
     assert split_txids(bytes(64)) == [bytes(32)] * 2
+
+
+async def test_a_barrier_flag_that_the_body_does_not_bear_out_is_refused(room: Room) -> None:
+    """Also when the body is here already, and when it comes while the lie waits for it."""
+    item = room.chain.tx()
+    proposal = proposal_of(room.chain.body(item))
+    flagged = replace(proposal, barrier=True)
+    room.pool.add(item, 0)
+    with pytest.raises(BodyRefused, match="barrier"):
+        await room.supply.ensure(flagged, "birch")
+    assert await room.supply.ensure(proposal, "birch")
+    with pytest.raises(BodyRefused, match="barrier"):
+        await room.supply.ensure(flagged, "birch")
+    with pytest.raises(BodyRefused, match="barrier"):
+        room.supply.check(flagged)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from consensus import wire
-from consensus.effects import Status
+from consensus.effects import ReadReady, Status
 from node.bodies import Body
 from node.book import Book
 from node.diskspace import DiskSpace
@@ -28,6 +28,7 @@ from node.ledger.transaction import Op, Payload
 from node.mempool import Mempool, MempoolLimits
 from node.publish import Publisher, Share, policy_of
 from node.queries import Queries
+from node.reads import LinearReads
 from node.service import Service
 from storage.store import Store
 
@@ -67,6 +68,10 @@ class Ledger:
             policy_of(self.genesis), self_id="alder", signer=key("alder cosigner")
         )
         self.peers: list[str] = ["birch"]
+        self.leads = True  # what an engine would say to a linearizable read
+        self.behind = 0  # blocks that are final elsewhere and missing here
+        self.reads = LinearReads(lambda: self.book.tip.height, ask_again_s=0)
+        self.reads.wake = self._answer_reads
         self.admitted: list[bytes] = []
         self._numbers = itertools.count()
         self.service = Service(
@@ -83,11 +88,23 @@ class Ledger:
             peers_connected=lambda: self.peers,
             admitted=lambda new: self.admitted.extend(item.txid for item in new),
             disk=DiskSpace(directory, min_free_bytes=0),
+            reads=self.reads,
         )
 
     def _status(self) -> Status:
         height = self.book.tip.height
         return Status("raft", "leader", 1, "alder", height, height, 2, 3, ("alder", "birch"))
+
+    def _answer_reads(self) -> None:
+        asked: list[int] = []
+
+        def read(token: int) -> bool:
+            asked.append(token)
+            return self.leads
+
+        self.reads.ask(read)
+        height = self.book.tip.height + self.behind
+        self.reads.ready([ReadReady(token, height) for token in asked if self.leads])
 
     def close(self) -> None:
         self.store.close()
@@ -148,6 +165,7 @@ class Ledger:
         self.publisher.applied(result.tip, int(time.time()))
         if certified:
             self.certify()
+        self.reads.executed(result.tip.height)
         self.service.committed(result)
         self.service.expired(expired)
         return result.tip.height

@@ -9,8 +9,9 @@ from tests.support.served_ledger import ServedLedger, run
 
 KEYS = [
     "node", "network", "network_digest", "height", "time_ms", "log_size", "time", "engine",
-    "role", "round", "leader", "committed", "delivered", "quorum", "members", "heard", "peers",
-    "quorum_connected", "waiting", "waiting_bytes", "log_root", "state_root", "stopping",
+    "role", "round", "leader", "committed", "delivered", "quorum", "members", "heard",
+    "low_watermark", "window", "in_flight", "peers", "quorum_connected", "waiting",
+    "waiting_bytes", "contradictions", "log_root", "state_root", "stopping",
 ]  # fmt: skip
 
 
@@ -38,7 +39,7 @@ def test_the_short_screen_and_all_of_it(node):
     short = node.run("status").stdout.splitlines()
     assert [line.split()[0] for line in short] == [
         "node", "network", "height", "time", "engine", "role", "leader", "peers",
-        "quorum_connected", "waiting",
+        "quorum_connected", "waiting", "contradictions",
     ]  # fmt: skip
     everything = node.run("status", "--all").stdout.splitlines()
     assert [line.split()[0] for line in everything] == KEYS

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from consensus import wire
 from consensus.codec import Malformed
 from node.ledger import smt, state
-from node.ledger.genesis import Institution, Parameters
+from node.ledger.genesis import Institution, Parameters, voters_of
 from node.ledger.state import Overlay, SignerRow
 from tests.support.ledger import genesis, key
 from tests.vectors import make_formats
@@ -36,7 +36,10 @@ def test_genesis_state_holds_parameters_institutions_and_their_signers() -> None
         assert state.institution(view, item.id) == item
         row = view.load(SignerRow, state.signer_key(item.identity_key))
         assert row == SignerRow(item.id, 0)
-    assert len(state.genesis_state(founded)) == 3 + 2 * len(founded.institutions)
+    assert state.epoch_of(view) == 0
+    assert state.voters(view, 0) == voters_of(0, founded.validators)
+    assert state.voters(view, 1) is None
+    assert len(state.genesis_state(founded)) == 4 + 2 * len(founded.institutions)
 
 
 def test_only_identity_keys_sign_transactions() -> None:

@@ -1,0 +1,125 @@
+"""Between a verified consensus message and the engine: the bodies that it speaks of.
+
+Owns: messages that wait for bodies, and the rules that every proposal keeps before an engine
+sees it: its header, its body, its barrier flag, and its time when it is fresh.  Refuses: what
+breaks one; a proposal that an honest member sends keeps them all.
+Bounded: ``HELD_PER_PEER_MAX`` messages of each member, each as long as ``Supply`` and the time
+rule wait.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+from consensus.engine import Dialect
+from consensus.types import NodeId, Proposal
+from node.bodies import Bodies, BodyRefused, check_time
+from node.book import Book
+from node.proposing import parent_time_ms
+from node.supply import Supply
+
+HELD_PER_PEER_MAX: Final = 64
+PARENT_S: Final = 10.0
+
+
+class Holding:
+    """``step(peer, message)`` takes what is complete; ``spawn`` runs what waits."""
+
+    def __init__(
+        self,
+        *,
+        self_id: NodeId,
+        dialect: Dialect,
+        bodies: Bodies,
+        supply: Supply,
+        book: Book,
+        dropped: Counter[str],
+        step: Callable[[NodeId, Any], None],
+        spawn: Callable[[Coroutine[Any, Any, None], str], None],
+    ) -> None:
+        self._self_id = self_id
+        self._dialect = dialect
+        self._bodies = bodies
+        self._supply = supply
+        self._book = book
+        self._dropped = dropped
+        self._step = step
+        self._spawn = spawn
+        self._held: Counter[str] = Counter()
+        self._moved = asyncio.Condition()
+
+    def admit(self, peer: NodeId, message: Any) -> None:
+        """Step ``message`` now, or hold it until the bodies it speaks of are here."""
+        proposals = self._dialect.proposals(message)
+        own = peer == self._self_id
+        fresh = self._dialect.is_fresh(message) and not own
+        if not fresh and all(self._bodies.pin(item.digest, peer) for item in proposals):
+            try:
+                for proposal in () if own else proposals:
+                    self._supply.check(proposal)
+            except BodyRefused:
+                self._dropped["body-refused"] += 1
+                return
+            self._step(peer, message)
+            return
+        if self._held[peer] >= HELD_PER_PEER_MAX:
+            self._dropped["held-full"] += 1
+            return
+        self._held[peer] += 1
+        self._spawn(self._hold(peer, message, proposals, fresh=fresh), "held-message")
+
+    async def _hold(
+        self, peer: NodeId, message: Any, proposals: tuple[Proposal, ...], *, fresh: bool
+    ) -> None:
+        try:
+            for proposal in proposals:
+                if not await self._supply.ensure(proposal, peer):
+                    self._dropped["body-missing"] += 1
+                    return
+                if not self._bodies.pin(proposal.digest, peer):
+                    self._dropped["body-budget"] += 1
+                    return
+                await self.moved()
+                if fresh and not await self._timely(proposal):
+                    self._dropped["untimely"] += 1
+                    return
+        except BodyRefused:
+            self._dropped["body-refused"] += 1
+            return
+        finally:
+            self._held[peer] -= 1
+        self._step(peer, message)
+
+    async def _timely(self, proposal: Proposal) -> bool:
+        """Apply the time rule once the parent is known; False when it never was."""
+        parent_ms: int | None = None
+
+        def known() -> bool:
+            nonlocal parent_ms
+            parent_ms = parent_time_ms(proposal, tip=self._book.tip, bodies=self._bodies)
+            return parent_ms is not None or self._book.tip.height >= proposal.height
+
+        async with self._moved:
+            try:
+                async with asyncio.timeout(PARENT_S):
+                    await self._moved.wait_for(known)
+            except TimeoutError:
+                return False
+        if parent_ms is None:
+            return True  # decided meanwhile, on another parent: the engine knows
+        body = self._bodies.get(proposal.digest)
+        assert body is not None, "ensured above"
+        check_time(
+            body.header,
+            parent_time_ms=parent_ms,
+            now_ms=time.time_ns() // 1_000_000,
+            parameters=self._book.parameters,
+        )
+        return True
+
+    async def moved(self) -> None:
+        """A parent may be known now that was not: let those look who wait for one."""
+        async with self._moved:
+            self._moved.notify_all()
