@@ -9,9 +9,11 @@ FROM ?= 1
 ENGINE ?= both
 VECTORS ?= ../shared/data/vectors
 KILLS ?= 50
+HISTORIES ?= 40
+FRAMES ?= 1000000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types contracts unit sim cluster kill-test bench conformance coverage clean
+.PHONY: help setup demo test check lint types contracts unit sim cluster kill-test histories fuzz mutants model model-select bench conformance coverage clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -26,7 +28,7 @@ demo: setup  ## four institutions anchor records, one crashes, receipts verify o
 	@$(BIN)/chartseal demo --consensus $(CONSENSUS) $(if $(INPUT),--input "$(INPUT)") $(if $(KEEP),--keep) $(DEMO_ARGS)
 
 test: setup  ## everything that must hold, in minutes
-	@$(BIN)/python -m pytest -q $(ARGS)
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
 
 check: lint types contracts  ## style, types, import contracts
 
@@ -45,6 +47,24 @@ sim: setup  ## seeded whole-cluster simulation: SEEDS=n FROM=k ENGINE=raft|pbft|
 
 kill-test: setup  ## the long crash test on real processes: KILLS=50 for each engine
 	@CHARTSEAL_KILLS=$(KILLS) $(BIN)/python -m pytest -q tests/cluster/test_kills.py --timeout 1800
+
+histories: setup  ## clients' histories under kills, pauses, partitions: HISTORIES=40 faults for each engine
+	@CHARTSEAL_HISTORIES=$(HISTORIES) $(BIN)/python -m pytest -q -s tests/cluster/test_histories.py --timeout 3600
+
+fuzz: setup  ## bent frames against engines and decoders: FRAMES=n ENGINE=raft|pbft|both
+	@$(BIN)/python tests/fuzz/run.py --frames $(FRAMES) --engine $(ENGINE)
+	@$(BIN)/python tests/fuzz/decoders.py --frames $(FRAMES)
+
+mutants: setup  ## historical mistakes planted one by one: how many seeds find each
+	@$(BIN)/python tests/mutants/run.py $(ARGS)
+
+model: setup  ## model-check our PBFT with TLC (Java from the system): ARGS=--quick
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[model]'
+	@$(BIN)/python tests/model/run.py $(ARGS)
+
+model-select: setup  ## TLC judges the answers of the PBFT selection function
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[model]'
+	@$(BIN)/python tests/model/run.py --select
 
 bench: setup  ## figures into bench-results/: JSON and a table
 	@$(BIN)/python tests/bench/run.py $(ARGS)
