@@ -55,6 +55,8 @@ def _ask_majority(core: Core, reader: NodeId, token: int) -> None:
     core.reads.add(read)
     core.reads.repeat(core.self_id, core.reads.asked)
     replication.send_heartbeats(core)
+    # In a joint configuration whose halves are both ourselves nobody else will answer.
+    settle(core)
 
 
 def settle(core: Core) -> None:

@@ -51,6 +51,15 @@ def test_answers_to_earlier_heartbeats_confirm_no_later_read() -> None:
     assert bench.node.reads == [ReadReady(1, 1), ReadReady(2, 1)]
 
 
+def test_who_is_both_halves_of_a_joint_configuration_answers_alone() -> None:
+    bench = leading(1)
+    core = bench.engine._core
+    core.tracker.adopt(Members(voters=(N1,), voters_outgoing=(N1,)), last_index=core.log.last)
+    assert bench.engine.read(7)
+    bench.said()
+    assert [read.token for read in bench.node.reads] == [7]
+
+
 def test_a_read_waits_for_the_first_commit_of_the_term() -> None:
     bench = Bench(log=[1, 1])
     bench.lead()
