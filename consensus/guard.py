@@ -44,7 +44,7 @@ def decode_mark(raw: bytes) -> Mark:
 
 def _slot_key(statement: Statement) -> bytes:
     slot = [statement.kind, statement.epoch, statement.round, statement.height]
-    return _SLOT_PREFIX + codec.encode(slot)
+    return _SLOT_PREFIX + codec.encode_typed(slot)
 
 
 class SignGuard:

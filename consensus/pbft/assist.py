@@ -17,7 +17,7 @@ which ``PROPOSALS_MAX`` proposals and ``CHANGES_MAX`` view changes.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from consensus.effects import Envelope
@@ -104,7 +104,7 @@ def _held(state: State, height: int) -> Held | None:
     return Held(height, content, bitmap(committee, prepares), bitmap(committee, commits))
 
 
-def _useful(state: State, votes: dict[str, Vote], value: bytes) -> dict[str, Vote]:
+def _useful(state: State, votes: Mapping[str, Vote], value: bytes) -> dict[str, Vote]:
     """Leave out votes for something else, except of a member that was caught with two."""
     caught = state.watch.caught
     return {
@@ -137,9 +137,10 @@ def answer(state: State, peer: NodeId, theirs: Status, before: Status | None) ->
         theirs.active,
         theirs.height,
     )
-    missing = _changes(state, theirs) if not state.active else _votes(state, theirs)
+    authors = _from_us(state) if stuck else [state.me]
+    rule = _votes if state.active else _changes
     sent = 0
-    for message in missing:
+    for message in rule(state, theirs, authors):
         if stuck or (message.signer == state.me and not _on_its_way(state, message)):
             state.out.send_now.append(Envelope(peer, message))
             sent += 1
@@ -190,9 +191,9 @@ def _from_us(state: State) -> list[NodeId]:
     return [*ids[start:], *ids[:start]]
 
 
-def _changes(state: State, theirs: Status) -> Iterator[Signed]:
+def _changes(state: State, theirs: Status, authors: list[NodeId]) -> Iterator[Signed]:
     committee, sent = state.config.committee, 0
-    for signer in _from_us(state):
+    for signer in authors:
         change = state.view_changes.get(signer)
         if change is None or change.view != state.view or sent == CHANGES_MAX:
             continue
@@ -201,36 +202,41 @@ def _changes(state: State, theirs: Status) -> Iterator[Signed]:
             yield change
 
 
-def _votes(state: State, theirs: Status) -> Iterator[Signed]:
+def _votes(state: State, theirs: Status, authors: list[NodeId]) -> Iterator[Signed]:
     committee = state.config.committee
     lines = {line.height: line for line in theirs.held}
     proposals = 0
     # Neither of us keeps votes beyond its own window.
     top = min(state.height_max, theirs.height + state.height_max - state.delivered)
     for height in range(state.next, top + 1):
-        line = lines.get(height, Held(height, b"", b"", b""))
-        proposal = _proposal(state, height, line)
+        line = lines.get(height)
+        proposal = _proposal(state, height, b"" if line is None else line.content)
         if proposal is not None and proposals < PROPOSALS_MAX:
             proposals += 1
             yield proposal
-        for kind, theirs_hold in (("prepare", line.prepares), ("commit", line.commits)):
+        for kind in ("prepare", "commit"):
             held = state.votes.held(kind, height)
-            for signer in _from_us(state):
+            if not held:
+                continue
+            theirs_hold = b""
+            if line is not None:
+                theirs_hold = line.prepares if kind == "prepare" else line.commits
+            for signer in authors:
                 if signer in held and _lacks(theirs_hold, committee, signer):
                     yield _message(state, held[signer])
     if theirs.height == state.delivered:
-        for signer in _from_us(state):
+        for signer in authors:
             suspect = state.suspects.get(signer)
             wanted = suspect is not None and suspect.height == state.next
             if suspect is not None and wanted and _lacks(theirs.suspects, committee, signer):
                 yield suspect
 
 
-def _proposal(state: State, height: int, line: Held) -> PrePrepare | None:
+def _proposal(state: State, height: int, content: bytes) -> PrePrepare | None:
     """Return the signed proposal that we accepted at ``height`` when the peer has another or
     none.  What a NewView carried over comes with the NewView."""
     slot = state.slots.get(height)
-    if state.accepted_at(height) is None or slot is None or slot.content == line.content:
+    if slot is None or state.accepted_at(height) is None or slot.content == content:
         return None
     assert slot.accepted is not None
     proposer = state.primary_at(height)

@@ -49,35 +49,35 @@ def _proven(state: State) -> tuple[int, tuple[str, ...]]:
     return state.delivered, ()
 
 
-def _claims(state: State) -> dict[NodeId, int]:
+def _claims(state: State, proven: int, holders: tuple[str, ...]) -> dict[NodeId, int]:
     """Return, by peer, up to which height it may serve us."""
+    delivered = state.delivered
     claims = {
         NodeId(peer): status.height
         for peer, status in state.statuses.items()
-        if status.height > state.delivered
+        if status.height > delivered
     }
     for change in state.view_changes.values():
-        if change.height > state.delivered and change.signer != state.me:
+        if change.height > delivered and change.signer != state.me:
             claims[NodeId(change.signer)] = max(
                 change.height, claims.get(NodeId(change.signer), 0)
             )
-    height, holders = _proven(state)
     for holder in holders:
         if holder != state.me:
-            claims[NodeId(holder)] = max(height, claims.get(NodeId(holder), 0))
-    return dict(sorted(claims.items()))
+            claims[NodeId(holder)] = max(proven, claims.get(NodeId(holder), 0))
+    return claims
 
 
 def review(state: State) -> None:
     """Notice or forget a gap; call after every input."""
-    claims = _claims(state)
+    proven, holders = _proven(state)
+    claims = _claims(state, proven, holders)
     if not claims:
         state.gap_since_ms = state.fetch_due_ms = None
         state.fetch_attempts = state.fetch_hi = 0
         return
     if state.fetch_due_ms is not None and state.gap_since_ms is None:
         return  # a request is out
-    proven, _ = _proven(state)
     far = max(claims.values()) > state.next or proven > state.delivered
     if state.gap_since_ms is None:
         state.gap_since_ms = state.now_ms
@@ -88,10 +88,10 @@ def review(state: State) -> None:
 
 def ask(state: State, rng: Rng) -> None:
     """Ask one peer for the missing blocks; the next attempt asks another."""
-    claims = _claims(state)
+    claims = _claims(state, *_proven(state))
     if not claims:
         return  # leaving the view in this very tick dropped them; ``review`` forgets the gap
-    peers = list(claims)
+    peers = sorted(claims)
     if state.fetch_attempts == 0:
         state.fetch_offset = rng.randrange(0, len(peers))
     peer = peers[(state.fetch_offset + state.fetch_attempts) % len(peers)]

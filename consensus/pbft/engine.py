@@ -52,6 +52,7 @@ class PbftEngine:
     ) -> None:
         found = Keys(config.committee.epoch).restore(pairs)
         self._rng = rng
+        self._due_ms: int | None = None
         self._state = restart.restored(config, found, applied, now_ms)
         restart.resume(self._state, found)
         self._settle()
@@ -60,7 +61,9 @@ class PbftEngine:
 
     def step(self, sender: NodeId, message: Any) -> None:
         state = self._state
+        self._due_ms = None
         if not self._admissible(sender, message):
+            self._settle()  # a hint from a later epoch shows a gap
             return
         if sender != state.me:
             state.heard_ms[sender] = state.now_ms
@@ -109,6 +112,9 @@ class PbftEngine:
         state = self._state
         assert now_ms >= state.now_ms, "time never goes back"
         state.now_ms = now_ms
+        if now_ms < self.deadline_ms:
+            return  # no rule looks at the clock before: the state stays settled
+        self._due_ms = None
         if state.new_view_due_ms is not None and now_ms >= state.new_view_due_ms:
             view_change.give_up(state)
         due = timers.suspect_due_ms(state)
@@ -134,6 +140,7 @@ class PbftEngine:
             return ProposeResult.BUSY if leads else ProposeResult.NOT_LEADER
         if (proposal.height, proposal.parent) != (wanted.height, wanted.parent):
             return ProposeResult.BUSY
+        self._due_ms = None
         normal.accept(state, proposal, fresh=True)
         self._settle()
         return ProposeResult.ACCEPTED
@@ -145,6 +152,7 @@ class PbftEngine:
         state = self._state
         assert height <= state.delivered, "applied before it was delivered"
         if height > state.applied:
+            self._due_ms = None
             state.applied = height
             state.out.records.extend(state.keys.forget(height))
             if state.barrier == height:
@@ -171,21 +179,24 @@ class PbftEngine:
         # Replaces what we accepted here, if anything: a restart delivers before it votes.
         state.out.promise(state.keys.accepted(Accepted(state.view, proposal, fresh=False)))
         state.out.bodies.append(proposal)
+        self._due_ms = None
         normal.deliver(state, proposal, certificate)
         self._settle()
         return True
 
     def work(self, since_ms: int | None) -> None:
-        self._state.work_since_ms = since_ms
+        self._state.work_since_ms, self._due_ms = since_ms, None
 
     # --- outputs --------------------------------------------------------------------------
 
     def read(self, token: int) -> bool:
+        self._due_ms = None
         return reads.ask(self._state, token, self._rng)
 
     def stable(self, height: int) -> None:
         """Raise the low watermark.  Nothing is deleted here: that goes by applied height."""
         state = self._state
+        self._due_ms = None
         state.low = height if state.low is None else max(state.low, height)
         self._settle()
 
@@ -219,8 +230,11 @@ class PbftEngine:
         return self._state.out.drain()
 
     @property
-    def deadline_ms(self) -> int | None:
-        return timers.deadline_ms(self._state)
+    def deadline_ms(self) -> int:
+        """When ``tick`` has something to do; worked out once after each input."""
+        if self._due_ms is None:
+            self._due_ms = timers.deadline_ms(self._state)
+        return self._due_ms
 
     def status(self) -> EngineStatus:
         state = self._state

@@ -98,23 +98,20 @@ class State:
     reads: Reads = field(default_factory=Reads)
     refused: Counter[str] = field(default_factory=Counter)
     out: Outbox = field(default_factory=Outbox)
+    # Follow from ``config``, which stays as it is for an epoch; every message asks for them.
+    me: NodeId = field(init=False)
+    epoch: int = field(init=False)
+    keys: Keys = field(init=False)
+    observes: bool = field(init=False)  # not in the committee: we deliver and never vote
 
-    @property
-    def keys(self) -> Keys:
-        return Keys(self.epoch)
-
-    @property
-    def me(self) -> NodeId:
-        return self.config.self_id
-
-    @property
-    def epoch(self) -> int:
-        return self.config.committee.epoch
-
-    @property
-    def observes(self) -> bool:
-        """We are not in the committee: we deliver what it certifies and never vote."""
-        return self.config.committee.index(self.me) is None
+    def __post_init__(self) -> None:
+        committee = self.config.committee
+        self.me, self.epoch, self.keys = (
+            self.config.self_id,
+            committee.epoch,
+            Keys(committee.epoch),
+        )
+        self.observes = committee.index(self.me) is None
 
     @property
     def next(self) -> int:
@@ -275,4 +272,4 @@ class State:
             [table(each) for each in tables],
             [[type(item).__name__, wire.to_value(item)] for part in queued for item in part],
         ]  # fmt: skip
-        return hashlib.sha256(codec.encode(whole)).digest()
+        return hashlib.sha256(codec.encode_typed(whole)).digest()

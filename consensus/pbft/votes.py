@@ -7,9 +7,10 @@ view in force stays: a second, different one is a member contradicting itself.
 Invariant: at most ``2 kinds * (window + 1) heights * 2 * members`` votes, whatever arrives.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import Final
 
 
 class Verdict(Enum):
@@ -40,49 +41,46 @@ class Quorum:
     signatures: dict[str, bytes]
 
 
-Place = tuple[str, int, str]
+Ballot = dict[str, Vote]
+"""The votes of one kind and height, by signer."""
+_NO_VOTES: Final[Mapping[str, Vote]] = {}
 
 
 class VoteBook:
     def __init__(self) -> None:
         self._view = 0
-        self._now: dict[Place, Vote] = {}
-        self._ahead: dict[Place, Vote] = {}
+        self._now: dict[tuple[str, int], Ballot] = {}
+        self._ahead: dict[tuple[str, int], Ballot] = {}
 
     def __len__(self) -> int:
-        return len(self._now) + len(self._ahead)
+        return sum(len(b) for ballots in (self._now, self._ahead) for b in ballots.values())
 
     def __iter__(self) -> Iterator[Vote]:
-        for votes in (self._now, self._ahead):
-            for place in sorted(votes):
-                yield votes[place]
+        for ballots in (self._now, self._ahead):
+            for _, ballot in sorted(ballots.items()):
+                yield from (ballot[signer] for signer in sorted(ballot))
 
     def cast(self, vote: Vote, *, height_min: int, height_max: int) -> Verdict:
         if not height_min <= vote.height <= height_max or vote.view < self._view:
             return Verdict.OUTSIDE
-        votes = self._now if vote.view == self._view else self._ahead
-        place = (vote.kind, vote.height, vote.signer)
-        known = votes.get(place)
+        ballots = self._now if vote.view == self._view else self._ahead
+        ballot = ballots.setdefault((vote.kind, vote.height), {})
+        known = ballot.get(vote.signer)
         if known is not None and known.view > vote.view:
             return Verdict.OUTSIDE
         if known is not None and known.view == vote.view:
             return Verdict.REPEATED if known.value == vote.value else Verdict.CONFLICT
-        votes[place] = vote
+        ballot[vote.signer] = vote
         return Verdict.COUNTED
 
     def quorum(self, kind: str, height: int, needed: int) -> Quorum | None:
         """Return a statement of ``kind`` at ``height`` with ``needed`` signers, newest view
         first; None when there is no such statement."""
-        found = [
-            vote
-            for votes in (self._now, self._ahead)
-            for vote in votes.values()
-            if vote.kind == kind and vote.height == height
-        ]
-        if len(found) < needed:
+        now, ahead = self.held(kind, height), self._ahead.get((kind, height), _NO_VOTES)
+        if len(now) + len(ahead) < needed:
             return None
         groups: dict[tuple[int, bytes], dict[str, bytes]] = {}
-        for vote in found:
+        for vote in (*now.values(), *ahead.values()):
             groups.setdefault((vote.view, vote.value), {})[vote.signer] = vote.signature
         for view, value in sorted(groups, reverse=True):
             if len(groups[view, value]) >= needed:
@@ -91,30 +89,27 @@ class VoteBook:
 
     def agreeing(self, kind: str, height: int, value: bytes) -> dict[str, bytes]:
         """Return the signatures over one statement of the view in force, by signer."""
-        return {
-            vote.signer: vote.signature
-            for vote in self._now.values()
-            if vote.kind == kind and vote.height == height and vote.value == value
-        }
+        held = self.held(kind, height).values()
+        return {vote.signer: vote.signature for vote in held if vote.value == value}
 
-    def held(self, kind: str, height: int) -> dict[str, Vote]:
+    def held(self, kind: str, height: int) -> Mapping[str, Vote]:
         """Return the votes of one kind and height in the view in force, by signer."""
-        return {
-            vote.signer: vote
-            for vote in self._now.values()
-            if vote.kind == kind and vote.height == height
-        }
+        return self._now.get((kind, height), _NO_VOTES)
 
     def enter_view(self, view: int) -> None:
         """Forget views below ``view``; early votes for it now count."""
         assert view >= self._view, "views only grow"
         if view == self._view:
             return
-        self._view = view
-        self._now = {p: vote for p, vote in self._ahead.items() if vote.view == view}
-        self._ahead = {p: vote for p, vote in self._ahead.items() if vote.view > view}
+        self._view, early = view, self._ahead
+        self._now, self._ahead = {}, {}
+        for place, ballot in early.items():
+            for signer, vote in ballot.items():
+                if vote.view >= view:
+                    ballots = self._now if vote.view == view else self._ahead
+                    ballots.setdefault(place, {})[signer] = vote
 
     def delivered(self, height: int) -> None:
         """Forget votes at or below ``height``."""
-        self._now = {p: vote for p, vote in self._now.items() if vote.height > height}
-        self._ahead = {p: vote for p, vote in self._ahead.items() if vote.height > height}
+        self._now = {place: b for place, b in self._now.items() if place[1] > height}
+        self._ahead = {place: b for place, b in self._ahead.items() if place[1] > height}

@@ -293,7 +293,7 @@ class RaftEngine:
     def fingerprint(self) -> bytes:
         state = [_core_value(self._core), _ledger_value(self._core)]
         state.append([self._token, self._waiting_since_ms])
-        return hashlib.sha256(codec.encode(state)).digest()
+        return hashlib.sha256(codec.encode_typed(state)).digest()
 
     def check_invariants(self) -> None:
         core = self._core
