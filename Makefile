@@ -56,7 +56,7 @@ fuzz: setup  ## bent frames against engines and decoders: FRAMES=n ENGINE=raft|p
 	@$(BIN)/python tests/fuzz/decoders.py --frames $(FRAMES)
 
 mutants: setup  ## historical mistakes planted one by one: how many seeds find each
-	@$(BIN)/python tests/sim/mutants.py $(ARGS)
+	@$(BIN)/python tests/mutants/run.py $(ARGS)
 
 model: setup  ## model-check our PBFT with TLC (Java from the system): ARGS=--quick
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[model]'

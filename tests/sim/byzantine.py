@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgpack
 
+from consensus import certs
 from consensus.types import Proposal
 from tests.sim import ledger, scripts
 from tests.sim.keys import Keys
@@ -244,21 +245,45 @@ class NewViewLiar(Liar):
 
 
 class WrongChoice(NewViewLiar):
+    """Carries over less than it should, or a block of its own instead, and votes for that."""
+
     script = scripts.WRONG_CHOICE
 
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._own: dict[tuple[int, int], Proposal] = {}  # by view and height
+
+    def bend(self, packet: "Packet", to: str) -> Bent:
+        message = packet.message
+        kind = type(message).__name__
+        own = None
+        if kind in ("Prepare", "Commit"):
+            own = self._own.get((message.view, message.height))
+        if own is None:
+            return super().bend(packet, to)
+        if kind == "Commit":
+            return [(0, self.signed(replace(message, digest=own.digest)))]
+        return [(0, self.signed(replace(message, content=certs.proposal_hash(own))))]
+
     def change(self, message: Any) -> Any:
-        if message.chosen:
+        if message.chosen and message.view % 2:
             return replace(message, chosen=message.chosen[:-1])
         highest = max(message.view_changes, key=lambda change: change.height)
-        invented = ledger.build(
-            highest.height + 1,
-            highest.digest,
-            time_ms=self.node.wall_ms(),
-            proposer=self._id,
-            txids=[],
-            epoch=message.epoch,
-        )
-        return replace(message, chosen=(invented,))
+        kept = message.chosen[:-1]
+        height, parent = highest.height + 1 + len(kept), highest.digest
+        if kept:
+            parent = kept[-1].digest
+        own = self._own.get((message.view, height))
+        if own is None:
+            own = self._own[message.view, height] = ledger.build(
+                height,
+                parent,
+                time_ms=self.node.wall_ms(),
+                proposer=self._id,
+                txids=[],
+                epoch=message.epoch,
+            )
+        return replace(message, chosen=(*kept, own))
 
 
 class FewChanges(NewViewLiar):

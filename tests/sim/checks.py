@@ -7,7 +7,7 @@ counts as honest for what it delivers and as a liar for what others may rely on.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from consensus.codec import Malformed
 from consensus.effects import Contradiction, Decided, ReadReady
@@ -50,9 +50,13 @@ class Judge:
         self._committees: list[tuple[int, Committee]] = [(0, world.committee)]
         self._roots: dict[int, bytes] = {}
         self._leaders: dict[tuple[int, int], str] = {}
+        self._counted: dict[str, tuple[tuple[int, int, int], dict[str, int]]] = {}
         self._certificates: set[tuple[bytes, bytes]] = set()
         self._applied: dict[str, int] = {}
         self._round: dict[str, tuple[int, int]] = {}
+        self._tops: dict[tuple[str, int], int] = {}  # highest view, by member and epoch
+        self._commits: dict[tuple[int, int, int, bytes], set[str]] = {}
+        self._certain: dict[int, bytes] = {}  # what a quorum may hold to be final
         self._reads: dict[int, _Read] = {}
         self.answers: dict[str, int] = {}  # reads answered, by node
 
@@ -67,6 +71,7 @@ class Judge:
         at = (node.engine_epoch, round_now)
         if at < self._round.get(node.id, (0, 0)):
             raise Violation("round-forgotten", f"{node.id} is back in round {round_now}")
+        self._reached(node, at)
         self.delivered[node.id] = self._applied[node.id] = applied.height
 
     def forgot(self, node: "SimNode") -> None:
@@ -79,8 +84,53 @@ class Judge:
         """A synced turn of ``node`` was taken in epoch and round ``at``."""
         if at < self._round.get(node.id, (0, 0)):
             raise Violation("round-back", f"{node.id} went back to round {at}")
+        if self._world.plan.engine == "pbft" and at[1] > self._tops.get((node.id, at[0]), 0):
+            self._accompanied(node, *at)
+        self._reached(node, at)
         self._round[node.id] = at
         self.top_round = max(self.top_round, at[1])
+
+    def _reached(self, node: "SimNode", at: tuple[int, int]) -> None:
+        place = (node.id, at[0])
+        self._tops[place] = max(self._tops.get(place, 0), at[1])
+
+    def _relied_on(self, committee: Committee) -> list[str]:
+        """Who of ``committee`` neither lies nor forgot."""
+        return [member for member in committee.ids if member in self._world.trusted]
+
+    def _epoch(self, epoch: int) -> Committee:
+        return next(each for _, each in self._committees if each.epoch == epoch)
+
+    def _accompanied(self, node: "SimNode", epoch: int, view: int) -> None:
+        """A view is left by a quorum: nobody runs ahead alone, and liars drive nobody."""
+        committee = self._epoch(epoch)
+        sound = self._relied_on(committee)
+        there = [each for each in sound if self._tops.get((each, epoch), 0) >= view - 1]
+        lying = len(committee.ids) - len(sound)
+        if len(there) + lying < committee.byzantine_quorum:
+            raise Violation(
+                "lone-mover", f"{node.id} is in view {view}, in {view - 1} were only {there}"
+            )
+
+    def committed(self, node: "SimNode", message: Any) -> None:
+        """``node`` states its commit: two blocks of a height never gather a quorum each.
+
+        That the second certificate is never put together does not make it less of a fork.
+        """
+        if node.id not in self._world.trusted:
+            return
+        place = (message.epoch, message.view, message.height, message.digest)
+        votes = self._commits.setdefault(place, set())
+        votes.add(node.id)
+        committee = self._epoch(message.epoch)
+        sound = self._relied_on(committee)
+        lying = len(committee.ids) - len(sound)
+        if len(votes.intersection(sound)) + lying < committee.byzantine_quorum:
+            return
+        height, digest = message.height, message.digest
+        known = {digest, self._certain.setdefault(height, digest), self.chain.get(height)}
+        if len(known - {None}) > 1:
+            raise Violation("two-certificates", f"a second block may be final at {height}")
 
     def applied(self, node: "SimNode", height: int, root: bytes) -> None:
         if height != self._applied[node.id] + 1:
@@ -128,6 +178,9 @@ class Judge:
                 raise Violation("transaction-once", f"block {proposal.height} repeats one")
             self.tx_height[txid] = proposal.height
         self._kept_by_a_quorum(decided)
+        rival = world.flavour.electable_without(world, proposal)
+        if rival is not None:
+            raise Violation("electable", f"{rival} could lead without block {proposal.height}")
         if len(self.chain) == 1:
             self.first_round = self.top_round
         self.chain[proposal.height] = proposal.digest
@@ -172,10 +225,21 @@ class Judge:
         self._certificates.add(key)
 
     def leader(self, node: "SimNode", round_now: int) -> None:
-        """``node`` says it leads ``round_now``: nobody else may ever have said so."""
+        """``node`` says it leads ``round_now``: nobody else may ever have said so.
+
+        What was acknowledged to it in that round is a fact, and stays one.
+        """
         known = self._leaders.setdefault((node.engine_epoch, round_now), node.id)
         if known != node.id:
             raise Violation("one-leader", f"{node.id} and {known} lead round {round_now}")
+        before = self._counted.get(node.id)
+        changed, counted = self._world.flavour.acknowledged(node.driver.engine)
+        at = (node.incarnation, round_now, changed)
+        if before is not None and before[0] == at:
+            for peer, index in before[1].items():
+                if counted.get(peer, index) < index:
+                    raise Violation("match-back", f"{node.id} takes back what {peer} holds")
+        self._counted[node.id] = (at, counted)
 
     # --- cosignatures, reads, evidence ----------------------------------------------------
 
@@ -213,9 +277,7 @@ class Judge:
             )
         if not node.honest:
             return
-        committee = next(
-            each for _, each in self._committees if each.epoch == contradiction.epoch
-        )
+        committee = self._epoch(contradiction.epoch)
         try:
             checks = world.flavour.proven(contradiction, committee)
         except (Malformed, AssertionError) as error:

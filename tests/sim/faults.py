@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from tests.sim.node import SimNode
     from tests.sim.world import World
 
+REPLACED_ASKED = 6
+NEW_LEADER_CHANGES = 3
 TURN_TWINS_US = 80 * MS
 DISK_FULL_US = 60 * MS
 
@@ -26,6 +28,7 @@ class Faults:
         several = len(self._world.ids) > 1
         self._every(plan.partition_us if several else 0, self._partition)
         self._every(plan.clog_us if several else 0, self._clog)
+        self._every(plan.carousel_us if several else 0, self._turn_the_carousel)
         self._every(plan.crash_us, self._crash_one)
         self._every(plan.pause_us, self._pause_one)
         self._every(plan.disk_full_us, self._fill_a_disk)
@@ -60,6 +63,17 @@ class Faults:
         world.count(f"partition {shape}")
         world.tell(f"partition: {sentence}")
         world.at(world.plan.partition_stability_us, world.network.join)
+
+    def _turn_the_carousel(self) -> None:
+        self.away(self._one())
+
+    def away(self, node: "SimNode") -> None:
+        """Who was away is back, and ``node`` is away."""
+        world = self._world
+        world.count("away")
+        world.tell(f"{node.name} is away")
+        world.network.join()
+        world.network.isolate(node.id)
 
     def _clog(self) -> None:
         sender, to = self._world.network.clog(self._world.now)
@@ -139,12 +153,48 @@ class Faults:
             node.boot()
 
     def enthroned(self, node: "SimNode", round_now: int) -> None:
-        """A new leader: the worst moment to lose it is the next few message delays."""
+        """A new leader: the worst moment to lose it is the next few message delays, and the
+        worst to ask it for anything."""
         world, plan, rng = self._world, self._world.plan, self._world.rng
         world.tell(f"{node.name} leads round {round_now}")
+        span = 4 * (plan.latency_us + plan.latency_spread_us + plan.sync_us)
         if world.faulty and plan.depose and rng.random() < plan.depose:
-            span = 4 * (plan.latency_us + plan.latency_spread_us + plan.sync_us)
             world.at(rng.randint(0, span), self._depose, node, node.incarnation)
+        if world.faulty and plan.reads_us:
+            world.at(rng.randint(0, span), world.read_at, node)
+            for _ in range(REPLACED_ASKED):
+                within_us = world.flavour.patience_ms(plan) * MS
+                world.at(rng.randint(0, within_us), self._ask_the_replaced, node.id)
+        if world.faulty and plan.member_changes and plan.engine == "raft":
+            for _ in range(NEW_LEADER_CHANGES):
+                world.at(rng.randint(0, span), world.change_members_at, node)
+
+    def ordered_a_change(self, node: "SimNode") -> None:
+        """A leader that ordered a change of members: it may fall before the change is final."""
+        world, plan, rng = self._world, self._world.plan, self._world.rng
+        if world.faulty and plan.depose and rng.random() < plan.depose / 2:
+            span = 2 * (plan.latency_us + plan.latency_spread_us + plan.sync_us)
+            world.at(rng.randint(0, span), self._depose, node, node.incarnation)
+
+    def campaigning(self, node: "SimNode") -> None:
+        """A candidate whose new term is on its disk, and as yet nowhere else."""
+        world, plan, rng = self._world, self._world.plan, self._world.rng
+        if world.faulty and plan.depose_candidate and rng.random() < plan.depose_candidate:
+            span = 2 * plan.sync_us
+            world.at(rng.randint(0, span), self._depose, node, node.incarnation)
+
+    def _ask_the_replaced(self, successor: str) -> None:
+        """Readers who do not know yet, at leaders who do not know either."""
+        world = self._world
+        for node in world.honest:
+            if (
+                world.faulty
+                and node.id != successor
+                and node.up
+                and node.status().role == "leader"
+            ):
+                world.count("replaced-asked")
+                world.read_at(node)
 
     def _depose(self, node: "SimNode", incarnation: int) -> None:
         if not self._world.faulty or not node.up or node.incarnation != incarnation:

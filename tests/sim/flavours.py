@@ -2,10 +2,11 @@
 
 import random
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from consensus.engine import Dialect, Engine
-from consensus.types import Applied, Check, Committee, NodeId
+from consensus.types import Applied, Check, Committee, NodeId, Proposal
 from tests.sim import ledger, oneleader
 from tests.sim.plan import Plan
 
@@ -40,6 +41,15 @@ class Flavour(Protocol):
     def members(self, node: "SimNode") -> tuple[str, ...]:
         """Who has a say or follows, as far as ``node`` knows."""
 
+    def acknowledged(self, engine: Any) -> tuple[int, dict[str, int]]:
+        """What a leader counts as held by each of the others, which only grows.
+
+        First the index of the newest change of members: who leaves and comes starts anew.
+        """
+
+    def electable_without(self, world: "World", proposal: Proposal) -> str | None:
+        """Who, by what is on the disks, could come to lead without the final ``proposal``."""
+
     def change_members(self, engine: Any, ids: tuple[str, ...], rng: random.Random) -> bool:
         """Propose a change of members past the blocks; False: refused, or not done so."""
 
@@ -63,6 +73,12 @@ class OneLeader:
 
     def members(self, node: "SimNode") -> tuple[str, ...]:
         return node.chain.committee.ids
+
+    def acknowledged(self, engine: Any) -> tuple[int, dict[str, int]]:
+        return 0, {}
+
+    def electable_without(self, world: "World", proposal: Proposal) -> str | None:
+        return None
 
     def change_members(self, engine: Any, ids: tuple[str, ...], rng: random.Random) -> bool:
         return False
@@ -115,17 +131,41 @@ class Raft:
         everybody: tuple[str, ...] = node.driver.engine._core.tracker.members.everybody
         return everybody
 
+    def acknowledged(self, engine: Any) -> tuple[int, dict[str, int]]:
+        core = engine._core
+        return core.members_at[-1][0], {peer: at.match for peer, at in core.tracker.visit()}
+
+    def electable_without(self, world: "World", proposal: Proposal) -> str | None:
+        """A final entry is in every log that a majority would vote for (paper 5.4)."""
+        if world.plan.member_changes:
+            return None  # who votes, only the logs know
+        logs = {node.id: _stored_log(node) for node in world.honest if not node.lost}
+        ends = {node: log.end for node, log in logs.items() if log.end is not None}
+        for node, end in ends.items():
+            votes = sum(1 for other in ends.values() if other <= end)
+            if votes >= world.committee.majority and not logs[node].holds(proposal):
+                return node
+        return None
+
     def change_members(self, engine: Any, ids: tuple[str, ...], rng: random.Random) -> bool:
         """Any step, alone or with others, plain or joint; leaving a joint one when in it."""
         from consensus.effects import ProposeResult
         from consensus.raft import membership
 
-        if engine._core.tracker.members.is_joint:
+        members = engine._core.tracker.members
+        add, listen, remove = membership.ADD_VOTER, membership.ADD_LEARNER, membership.REMOVE
+        if members.is_joint:
             change = membership.Change()
+        elif rng.random() < 0.6:  # one step that makes a difference
+            node = NodeId(rng.choice(ids))
+            kinds = (remove, remove, listen) if node in members.voters else (add, add, listen)
+            change = membership.Change(0, (membership.Step(rng.choice(kinds), node),))
         else:
-            kinds = (membership.ADD_VOTER, membership.ADD_LEARNER, membership.REMOVE)
-            chosen = rng.sample(ids, rng.choice((1, 1, 2, 3)))
-            steps = [membership.Step(rng.choice(kinds), NodeId(node)) for node in chosen]
+            chosen = rng.sample(ids, min(len(ids), rng.choice((1, 1, 2, 3))))
+            steps = [
+                membership.Step(rng.choice((add, listen, remove)), NodeId(node))
+                for node in chosen
+            ]
             change = membership.Change(rng.choice((0, 0, 1, 2)), tuple(steps))
         try:
             return bool(engine.propose_membership(change) is ProposeResult.ACCEPTED)
@@ -134,6 +174,40 @@ class Raft:
 
     def proven(self, contradiction: "Contradiction", committee: Committee) -> tuple[Check, ...]:
         return ()
+
+
+@dataclass(frozen=True, slots=True)
+class _StoredLog:
+    """What a member would start with after a crash now; ``end``: the last term and index,
+    None when it cannot say and therefore neither votes nor campaigns."""
+
+    end: tuple[int, int] | None
+    height: int  # up to here it has every final block
+    digests: frozenset[bytes]
+
+    def holds(self, proposal: Proposal) -> bool:
+        return proposal.height <= self.height or proposal.digest in self.digests
+
+
+def _stored_log(node: "SimNode") -> _StoredLog:
+    from consensus import wire
+    from consensus.raft import records
+
+    stored = node.disk.synced
+    applied = stored.get(b"a/applied", ledger.GENESIS).height
+    prefix = b"e/" + records.LOG_PREFIX
+    keys = sorted(key for key in stored if key.startswith(prefix))
+    size_max = records.RECORD_BYTES_MAX
+    entries = [wire.decode(records.Entry, stored[key], size_max=size_max) for key in keys]
+    digests = frozenset(each.proposal.digest for each in entries if each.proposal is not None)
+    raw = stored.get(b"e/" + records.BASE_KEY)
+    if raw is None:
+        return _StoredLog((0, 0) if not applied else None, applied, digests)
+    base = wire.decode(records.Base, raw, size_max=size_max)
+    end = (base.term, base.index) if base.term_known else None
+    if entries:
+        end = (entries[-1].term, entries[-1].index)
+    return _StoredLog(end, max(applied, base.height), digests)
 
 
 class Pbft:
@@ -173,6 +247,12 @@ class Pbft:
 
     def members(self, node: "SimNode") -> tuple[str, ...]:
         return node.chain.committee.ids
+
+    def acknowledged(self, engine: Any) -> tuple[int, dict[str, int]]:
+        return 0, {}
+
+    def electable_without(self, world: "World", proposal: Proposal) -> str | None:
+        return None
 
     def change_members(self, engine: Any, ids: tuple[str, ...], rng: random.Random) -> bool:
         return False

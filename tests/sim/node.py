@@ -195,6 +195,8 @@ class SimNode(Process):
         if status.role in LEADING and status.round != self._led:
             self._led = status.round
             world.enthroned(self, status.round)
+        elif status.role == "candidate":
+            world.faults.campaigning(self)
 
     # --- turns ----------------------------------------------------------------------------
 
@@ -262,6 +264,9 @@ class SimNode(Process):
         if released.send:
             self.crash_point("after the sync, before it sends")
         for envelope in released.send:
+            if self.honest and type(envelope.message).__name__ == "Commit":
+                self.world.judge.committed(self, envelope.message)
+                self._away_with_what_it_knows()
             self._transmit(envelope)
             self.crash_point("between two sends")
             self._cut_point()
@@ -274,6 +279,12 @@ class SimNode(Process):
         for contradiction in released.evidence:
             self.world.judge.evidence(self, contradiction)
         self.chain.apply_more()
+
+    def _away_with_what_it_knows(self) -> None:
+        """Cut off when it has prepared a block and before anybody hears of it."""
+        world, chance = self.world, self.world.plan.cut_commit
+        if chance and world.faulty and world.random() < chance:
+            world.faults.away(self)
 
     def _cut_point(self) -> None:
         world = self.world
@@ -306,7 +317,7 @@ class SimNode(Process):
         if kind == "engine":
             self._engine_message(sender, payload)
         elif kind == "gossip":
-            self.pool.on_frame(sender, *payload)
+            self.pool.on_frame(*payload)
         elif kind == "submit":
             self.pool.submit(payload)
         elif kind == "need":

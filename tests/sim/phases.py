@@ -30,6 +30,7 @@ class Phases:
         self._nodes: list[SimNode] = []
         self._must: list[bytes] = []
         self._answers: dict[str, int] = {}
+        self._bound_us = LIVENESS_US
 
     def recover(self) -> int:
         """Heal and hold the cluster to its promises; return how long that took."""
@@ -84,7 +85,8 @@ class Phases:
         if world.flavour.reads and world.plan.reads_us:
             world.at(0, self._read_again, nodes)
         self._look_again(nodes)
-        world.run_until(began + LIVENESS_US, self._converged)
+        self._bound_us = world.plan.recovery_us or LIVENESS_US
+        world.run_until(began + self._bound_us, self._converged)
         self._check_progress()
         span_us = world.now - began
         self._check_storm(world.network.sent - sent, span_us, BUSY_MESSAGES_MAX)
@@ -144,7 +146,7 @@ class Phases:
             for node in self._nodes
         )
         raise Violation(
-            "liveness", f"{left} waiting after {LIVENESS_US // MS} ms of calm: {states}"
+            "liveness", f"{left} waiting after {self._bound_us // MS} ms of calm: {states}"
         )
 
     # --- what it may cost -----------------------------------------------------------------

@@ -8,9 +8,11 @@ handful of transactions): mistakes show early or not at all, and short seeds try
 import dataclasses
 import random
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tests.sim import families
 from tests.sim.scripts import BYZANTINE_SCRIPTS, OPENER_SCRIPTS, TWINS
 
 MS = 1000  # microseconds
@@ -67,6 +69,7 @@ class Plan:
     pause_us: int
     paused_us: int
     depose: float  # chance that a new leader is struck at the start of its round
+    depose_candidate: float  # the same for one that has just begun to campaign
     skew_ms: int
     drift_ppm: int
     wall_jump_us: int
@@ -85,6 +88,9 @@ class Plan:
     strict: bool  # honest messages are decoded and verified like everybody's
     real_keys: bool
     byzantine: tuple[tuple[int, str], ...]
+    cut_commit: float = 0.0  # PBFT: chance that a member is cut off as it states a commit
+    recovery_us: int = 0  # what recovery may take; 0: what every plan grants
+    carousel_us: int = 0  # mean time until another member is cut off in place of the last
 
 
 def _cluster(rng: random.Random, engine: str, *, long: bool) -> dict[str, Any]:
@@ -132,6 +138,7 @@ def _network(rng: random.Random) -> dict[str, Any]:
         "handover_us": rng.randint(80, 500) * MS if sometimes(0.2) else 0,
         "cut_point": rng.uniform(0.005, 0.08) if sometimes(0.3) else 0.0,
         "depose": rng.uniform(0.2, 0.9) if sometimes(0.3) else 0.0,
+        "depose_candidate": 0.0,
     }
 
 
@@ -177,7 +184,19 @@ def _liars(rng: random.Random, members: int) -> tuple[tuple[int, str], ...]:
 
 
 def draw(seed: int, engine: str) -> Plan:
-    """Return the plan of ``seed``; the same arguments give the same plan for ever."""
+    """Return the plan of ``seed``; the same arguments give the same plan for ever.
+
+    Some of the seeds are of the engine's families, see ``SHARES``.
+    """
+    place = random.Random(f"family/{engine}/{seed}").random()
+    for family, share in SHARES.get(engine, {}).items():
+        if place < share:
+            return planned(seed, engine, focus=family)
+        place -= share
+    return _ordinary(seed, engine)
+
+
+def _ordinary(seed: int, engine: str) -> Plan:
     rng = random.Random(f"plan/{engine}/{seed}")
     long = rng.random() < LONG_SHARE
     parts = _cluster(rng, engine, long=long) | _network(rng) | _processes(rng)
@@ -212,9 +231,145 @@ def draw(seed: int, engine: str) -> Plan:
 CALM: dict[str, Any] = {
     "loss": 0.0, "duplication": 0.0, "slow_message": 0.0, "capacity": 0, "clog_us": 0,
     "partition_us": 0, "unreachable_us": 0, "handover_us": 0, "cut_point": 0.0, "depose": 0.0,
+    "depose_candidate": 0.0,
     "crash_us": 0, "crash_point": 0.0, "wipe": False, "slow_sync": 0.0, "sync_failure": 0.0,
     "disk_full_us": 0, "pause_us": 0, "wall_jump_us": 0, "skew_ms": 0, "core": "",
+    "cut_commit": 0.0, "carousel_us": 0,
 }  # fmt: skip
+
+
+# --- families: more of what one part of an engine has to stand ------------------------------
+
+
+def _much_membership(rng: random.Random) -> dict[str, Any]:
+    """Small groups that change all the time, under leaders that fall."""
+    return {
+        "members": rng.choice((1, 2, 3, 3, 3, 4)),
+        "spares": rng.randint(1, 2),
+        "member_changes": rng.randint(10, 40),
+        "faults_us": rng.randint(500, 1500) * MS,
+        "transactions": rng.randint(6, 15),
+        "wipe": False,
+        "core": "",
+        "depose": rng.choice((0.0, 0.5, 0.9)),
+        "crash_us": rng.choice((0, 100, 300)) * MS,
+        "partition_us": rng.choice((0, 80, 200)) * MS,
+        "partition_stability_us": rng.randint(60, 300) * MS,
+        "apply_us": rng.choice((0, 500, 5000)),
+        "patience": rng.choice((0.5, 0.7, 1.0)),
+    }
+
+
+def _many_reads(rng: random.Random) -> dict[str, Any]:
+    """Readers everywhere, busy successors, leaders that do not know that they were replaced."""
+    return {
+        "members": rng.choice((3, 3, 5)),
+        "spares": 0,
+        "member_changes": 0,
+        "faults_us": rng.randint(800, 1500) * MS,
+        "transactions": rng.randint(30, 60),
+        "block_transactions_max": 1,
+        "window": rng.choice((1, 4)),
+        "reads_us": rng.choice((3, 10)) * MS,
+        "depose": rng.choice((0.0, 0.5, 0.9)),
+        "crash_us": rng.choice((0, 0, 300)) * MS,
+        "loss": rng.choice((0.0, 0.0, 0.05)),
+        "slow_message": rng.choice((0.05, 0.15, 0.3)),
+        "slow_message_us": rng.choice((200, 400, 800)) * MS,
+        "partition_us": rng.choice((100, 200)) * MS,
+        "partition_stability_us": rng.choice((200, 400)) * MS,
+        "latency_us": rng.choice((200, 500, 1000)),
+        "ordered_links": False,
+        "clog_us": 0,
+        "capacity": 0,
+        "sync_us": rng.choice((100, 500)),
+        "slow_sync": 0.0,
+        "apply_us": rng.choice((0, 0, 500)),
+        "batch_us": rng.choice((0, 300)),
+        "patience": rng.choice((0.5, 1.0, 1.5)),
+        "handover_us": rng.choice((0, 0, 100)) * MS,
+    }
+
+
+def _many_snapshots(rng: random.Random) -> dict[str, Any]:
+    """Logs that keep almost nothing, followers that are away, messages that come twice."""
+    return {
+        "members": rng.choice((3, 3, 5)),
+        "spares": 0,
+        "member_changes": 0,
+        "faults_us": rng.randint(800, 2000) * MS,
+        "transactions": rng.randint(15, 30),
+        "block_transactions_max": 1,
+        "log_keep_entries": rng.choice((1, 2, 3)),
+        "message_entries_max": rng.choice((1, 2)),
+        "duplication": rng.choice((0.1, 0.4)),
+        "slow_message": rng.choice((0.0, 0.1)),
+        "slow_message_us": rng.choice((50, 200, 600)) * MS,
+        "partition_us": rng.choice((60, 150)) * MS,
+        "partition_stability_us": rng.randint(50, 250) * MS,
+        "crash_us": rng.choice((0, 100, 300)) * MS,
+        "down_us": rng.choice((20, 100)) * MS,
+        "latency_us": rng.choice((200, 500, 1000)),
+        "unreachable_us": rng.choice((0, 60, 200)) * MS,
+    }
+
+
+def _many_leaders(rng: random.Random) -> dict[str, Any]:
+    """Leaders that fall or hand over at bad moments; then a quorum heals alone."""
+    return {
+        "members": rng.choice((3, 3, 5)),
+        "spares": 0,
+        "member_changes": 0,
+        "faults_us": rng.randint(600, 2000) * MS,
+        "transactions": rng.randint(8, 20),
+        "block_transactions_max": 1,
+        "depose": rng.choice((0.5, 0.9)),
+        "depose_candidate": rng.choice((0.0, 0.3, 0.5)),
+        "handover_us": rng.choice((0, 40, 150)) * MS,
+        "crash_us": rng.choice((0, 80, 250)) * MS,
+        "partition_us": rng.choice((80, 200)) * MS,
+        "partition_stability_us": rng.choice((80, 150, 300)) * MS,
+        "down_us": rng.choice((25, 100)) * MS,
+        "power_loss": rng.choice((0.5, 1.0)),
+        "patience": rng.choice((0.5, 0.7)),
+        "loss": rng.choice((0.0, 0.05, 0.2)),
+        "core": rng.choice(("", "cut", "deaf")),
+        "wipe": False,
+    }
+
+
+HARD = "hard"
+# How many of all seeds, by family: enough of each to find in 5,000 seeds what it is there to
+# find (tests/mutants), and no more of the expensive ones.
+SHARES = {
+    "raft": {"membership": 0.08, "leaders": 0.06, "reads": 0.02, HARD: 0.02, "snapshots": 0.01},
+    "pbft": {
+        "forks": 0.04, "carousel": 0.03, "restarts": 0.015, "epochs": 0.015,
+        "slow network": 0.002,  # minutes of virtual time
+    },
+}  # fmt: skip
+FAMILIES: dict[str, dict[str, Callable[[random.Random], dict[str, Any]]]] = {
+    "raft": {
+        "membership": _much_membership,
+        "reads": _many_reads,
+        "snapshots": _many_snapshots,
+        "leaders": _many_leaders,
+    },
+    "pbft": families.PBFT,
+}
+
+
+def focused(seed: int, engine: str, family: str) -> Plan:
+    """Return the plan of ``seed`` within ``family``: an ordinary one, bent to a purpose."""
+    rng = random.Random(f"{family}/{engine}/{seed}")
+    return replace(_ordinary(seed, engine), **FAMILIES[engine][family](rng))
+
+
+def planned(seed: int, engine: str, *, focus: str = "") -> Plan:
+    """Return the plan of ``seed``; ``focus`` names a family; none, the plan of ``draw``."""
+    if focus == HARD:
+        return harsh(seed, engine)
+    return focused(seed, engine, focus) if focus else draw(seed, engine)
 
 
 def harsh(seed: int, engine: str) -> Plan:
@@ -226,7 +381,7 @@ def harsh(seed: int, engine: str) -> Plan:
     rng = random.Random(f"harsh/{engine}/{seed}")
     latency_us = rng.choice((1000, 3000, 5000))
     return replace(
-        draw(seed, engine),
+        _ordinary(seed, engine),
         members=rng.choice((3, 5)) if engine == "raft" else 4,
         spares=0,
         member_changes=0,

@@ -70,7 +70,12 @@ class Pool:
         transaction = self._world.transactions[txid]
         return self.mempool.add(transaction, node.now_ms()) is Admission.ADDED
 
-    def on_frame(self, sender: str, kind: FrameType, payload: bytes) -> None:
+    def on_frame(
+        self, source: "SimNode", incarnation: int, kind: FrameType, payload: bytes
+    ) -> None:
+        if incarnation != source.incarnation:
+            return  # its process died since, and the connection with it: another stands now
+        sender = source.id
         now_ms, gossip = self._node.now_ms(), self._gossip
         self._due_ms = None
         try:
@@ -107,8 +112,9 @@ class Pool:
     def _send(self, sends: Sends) -> None:
         node, world = self._node, self._world
         for send in sends:
+            frame = (node, node.incarnation, send.kind, send.payload)
             for peer in world.ids if send.peer is None else (send.peer,):
-                world.send(node, peer, "gossip", (send.kind, send.payload))
+                world.send(node, peer, "gossip", frame)
 
     def passed(self, txids: list[bytes]) -> None:
         """``txids`` are in a final block."""

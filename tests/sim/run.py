@@ -32,6 +32,7 @@ from tests.sim.world import Outcome, World, play  # noqa: E402
 ENGINES = ("raft", "pbft")
 CHUNK_SEEDS = 10
 TWICE_EVERY = 100
+TELL_EVERY = 10_000
 REGRESSIONS = Path(__file__).resolve().parent / "regressions"
 
 
@@ -131,6 +132,10 @@ def play_all(
     happened: Counter[str] = Counter()
     for result in results(engine, first, count, jobs, hard=hard):
         report.seeds += 1
+        if report.seeds % TELL_EVERY == 0:
+            took, failed = time.monotonic() - began, len(failures)
+            done = f"{engine}: {report.seeds} of {count} seeds, {failed} failed, {took:.0f} s"
+            print(done, file=sys.stderr, flush=True)
         if isinstance(result, Failure):
             failures.append(result)
             chain.update(b"%d failed\n" % result.seed)

@@ -8,6 +8,7 @@ import pytest
 
 from consensus.effects import Contradiction, Decided, ReadReady, WantPayload
 from consensus.guard import GuardRefused, SignGuard
+from consensus.pbft.messages import Commit
 from consensus.types import Applied, NodeId, Proposal
 from tests.sim import ledger, node, oneleader
 from tests.sim.checks import RECORDS_MAX, Judge, Violation
@@ -103,14 +104,26 @@ def come_back_elsewhere(case: Case) -> None:
 
 
 def come_back_in_an_old_round(case: Case) -> None:
-    case.judge.promised(case.node, (1, 99))
+    case.judge.promised(case.node, (1, 1))
     proposal = case.final(case.top).proposal
     come_back_to(case, Applied(case.top, proposal.digest, case.top))
 
 
 def go_back(case: Case) -> None:
-    case.judge.promised(case.node, (1, 99))
-    case.judge.promised(case.node, (1, 98))
+    case.judge.promised(case.node, (1, 1))
+    case.judge.promised(case.node, (1, 0))
+
+
+def run_ahead(case: Case) -> None:
+    case.judge.promised(case.node, (1, 1))
+    case.judge.promised(case.node, (1, 2))
+
+
+def commit_to_both(case: Case) -> None:
+    """Two quorums of commits, for two blocks of one height."""
+    for digest in (bytes(32), bytes([1] * 32)):
+        for each in case.world.nodes:
+            case.judge.committed(each, Commit(1, 0, case.top + 1, digest, each.id))
 
 
 def apply_another_state(case: Case) -> None:
@@ -176,6 +189,8 @@ BROKEN: list[tuple[str, Callable[[Case], None]]] = [
     ("applied-foreign", come_back_elsewhere),
     ("round-forgotten", come_back_in_an_old_round),
     ("round-back", go_back),
+    ("lone-mover", run_ahead),
+    ("two-certificates", commit_to_both),
     ("applied-gap", lambda case: case.judge.applied(case.node, case.top + 2, bytes(32))),
     ("state-root", apply_another_state),
     ("state-root", lambda case: case.judge.cosigned(case.node, case.top, bytes(32))),
@@ -312,3 +327,34 @@ def test_engines_that_depend_on_more_than_their_inputs_are_noticed(
         lambda engine: honest(engine) + bytes([next(salts) % 251]),
     )
     assert not repeats(calm())
+
+
+@pytest.fixture
+def raft() -> Case:
+    """A Raft cluster at rest, as its leader sees it."""
+    world = World(calm("raft"))
+    world.run()
+    case = Case(world)
+    case.node = next(node for node in world.nodes if node.status().role == "leader")
+    return case
+
+
+def test_a_leader_that_takes_back_an_acknowledgement_is_noticed(raft: Case) -> None:
+    round_now = raft.node.status().round
+    raft.judge.leader(raft.node, round_now)
+    raft.judge.leader(raft.node, round_now)
+    peers = raft.node.driver.engine._core.tracker.progress  # type: ignore[attr-defined]
+    next(at for peer, at in peers.items() if peer != raft.node.id).match -= 1
+    with pytest.raises(Violation, match="match-back"):
+        raft.judge.leader(raft.node, round_now)
+
+
+def test_a_final_block_that_is_in_no_log_is_noticed_before_it_is_lost(raft: Case) -> None:
+    txids = [raft.fresh()]
+    proposal = ledger.build(
+        raft.top + 1, raft.judge.chain[raft.top], time_ms=1, proposer="m0", txids=txids
+    )
+    for each in raft.world.nodes:
+        each.disk.synced[b"b/" + proposal.digest] = proposal
+    with pytest.raises(Violation, match="electable"):
+        raft.judge.deliver(raft.node, Decided(proposal, b"", raft.top + 1))

@@ -17,11 +17,11 @@ from typing import Any, Final
 from consensus.codec import Malformed
 from consensus.types import Committee, Member, NodeId, Proposal
 from tests.sim import ledger
-from tests.sim.byzantine import LIARS
 from tests.sim.checks import Judge, Violation
 from tests.sim.faults import Faults
 from tests.sim.flavours import flavour
 from tests.sim.keys import Keys
+from tests.sim.liars import liar
 from tests.sim.net import Network
 from tests.sim.node import MESSAGE_BYTES_MAX, SimNode
 from tests.sim.phases import Phases
@@ -117,10 +117,10 @@ class World:
             script = lies.get(index)
             self._by_id[node] = []
             for instance in range(2 if script == TWINS else 1):
-                liar = None
+                lying = None
                 if script is not None:
-                    liar = LIARS[script](node, self.dialect, self.keys, self.rng)
-                self._by_id[node].append(SimNode(self, node, instance, liar))
+                    lying = liar(script, node, self.dialect, self.keys, self.rng)
+                self._by_id[node].append(SimNode(self, node, instance, lying))
             self.nodes += self._by_id[node]
 
     # --- the members ----------------------------------------------------------------------
@@ -328,13 +328,20 @@ class World:
             self.submit(self.honest, change=True)
             return
         for node in self.honest:
-            if node.up and node.paused_until <= self.now and node.status().role == "leader":
-                engine = node.driver.engine
-                engine.tick(node.now_ms())
-                if self.flavour.change_members(engine, self.ids, self.rng):
-                    self.count("member-change")
-                    self.tell(f"{node.name} proposes other members")
-                node.pump()
+            self.change_members_at(node)
+
+    def change_members_at(self, node: SimNode) -> None:
+        """An operator asks ``node``, if it leads, for other members; some ask twice."""
+        if not node.up or node.paused_until > self.now or node.status().role != "leader":
+            return
+        engine = node.driver.engine
+        engine.tick(node.now_ms())
+        for _ in range(self.rng.choice((1, 1, 2))):
+            if self.flavour.change_members(engine, self.ids, self.rng):
+                self.count("member-change")
+                self.tell(f"{node.name} proposes other members")
+                self.faults.ordered_a_change(node)
+        node.pump()
 
     def read_at(self, node: SimNode) -> None:
         if node.up and node.paused_until <= self.now:
