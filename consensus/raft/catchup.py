@@ -33,11 +33,23 @@ def on_snapshot(core: LedgerCore, message: Snapshot) -> None:
         core.refuse("snapshot of a group that we are not in")
     elif _contradicts(core, base):
         core.refuse("snapshot of another chain")
-    elif core.target is None or base.index >= core.target.base.index:
+    elif _points_on(core, target):
         core.target = target
         core.journal.note_target(target)
         if not try_finish(core):
             fetch(core)
+
+
+def _points_on(core: LedgerCore, target: Target) -> bool:
+    """Whether to go where ``target`` says: not for a late word of the same leader.
+
+    Another leader's snapshot may lie below its predecessor's: what that one pointed at was
+    final there, and may be out of reach until this one has our log.
+    """
+    known = core.target
+    if known is None or known.source != target.source:
+        return True
+    return target.base.index >= known.base.index
 
 
 def _contradicts(core: LedgerCore, base: Base) -> bool:

@@ -82,11 +82,14 @@ def apply(core: Core, change: Change) -> Members:
 
 
 def _follow_up(core: Core) -> None:
-    if core.role is not Role.LEADER:
-        return
     config = core.tracker.members
-    own = core.tracker.progress.get(core.self_id)
-    if own is None or own.is_learner:
+    counts = core.self_id in config.all_voters
+    if core.role is not Role.LEADER:
+        if core.role is not Role.FOLLOWER and not counts:
+            # The refusal of a vote can tell that we were removed meanwhile.
+            core.become_follower(core.term, None)
+        return
+    if not counts:
         if core.settings.step_down_on_removal:
             core.become_follower(core.term, None)
         return

@@ -1,5 +1,7 @@
 """A follower behind the compacted log fetches blocks, whatever crashes on the way."""
 
+from dataclasses import replace
+
 import pytest
 
 from consensus.effects import Fetch
@@ -10,7 +12,16 @@ from consensus.raft.log import Base, Entry
 from consensus.raft.messages import Append, AppendResponse, Heartbeat, Snapshot
 from consensus.raft.records import SYNCED_PREFIX, RecordsDamaged, base_record
 from consensus.types import Applied, NodeId
-from tests.consensus.raft.bench import EPOCH, N1, N2, Bench, append_of, entries, vote_request
+from tests.consensus.raft.bench import (
+    EPOCH,
+    N1,
+    N2,
+    N3,
+    Bench,
+    append_of,
+    entries,
+    vote_request,
+)
 from tests.consensus.raft.harness import NETWORK, Cluster, chain
 
 CHAIN = chain(9)
@@ -140,6 +151,25 @@ def test_entries_that_may_count_elsewhere_survive_while_blocks_are_fetched() -> 
     assert bench.engine.synced(made[0], certificate(1, 2))
     assert bench.terms() == [1, 1, 1, 1]
     assert bench.core.commit == 2
+
+
+def test_a_new_leader_with_less_is_followed_where_it_points() -> None:
+    """What its predecessor pointed at is out of reach until the new one has our log."""
+    bench = Bench()
+    bench.step(snapshot(9, 8, term=3))
+    bench.step(replace(snapshot(7, 5, term=4), sender=N3))
+    assert bench.core.target.base.height == 5
+    for height in range(1, 6):
+        assert bench.engine.synced(CHAIN[height - 1], certificate(1, height + 1))
+    assert bench.said()[-1] == (N3, AppendResponse(EPOCH, 4, N1, True, 7, 0, 0))
+    assert bench.core.log.base.index == 7
+
+
+def test_a_late_snapshot_of_the_same_leader_points_nobody_back() -> None:
+    bench = Bench()
+    bench.step(snapshot(9, 8))
+    bench.step(snapshot(7, 5))
+    assert bench.core.target.base.index == 9
 
 
 def test_while_blocks_are_missing_a_member_votes_but_does_not_campaign() -> None:

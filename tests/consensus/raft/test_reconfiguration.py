@@ -16,7 +16,7 @@ from consensus.raft.membership import (
     Members,
     Step,
 )
-from consensus.raft.messages import PreVoteRequest, Snapshot
+from consensus.raft.messages import Append, PreVoteRequest, Snapshot, VoteResponse
 from consensus.raft.records import MEMBERS_KEY, TARGET_KEY
 from consensus.types import NodeId
 from tests.consensus.raft.bench import EPOCH, N1, N2, N3, Bench, append_of
@@ -262,6 +262,23 @@ def test_an_election_does_not_begin_with_a_committed_change_unapplied() -> None:
     bench.now_ms += 5_000
     bench.engine.tick(bench.now_ms)
     assert bench.core.role is Role.PRE_CANDIDATE
+
+
+@pytest.mark.parametrize("removal", ["-n1", "~n1"])
+def test_a_candidate_that_hears_of_its_removal_campaigns_no_more(removal: str) -> None:
+    bench = Bench()
+    bench.step(append_of([1], term=1, commit=1))
+    entry = type(bench.core.log.entry(1))(1, 2, None, change(removal))
+    bench.step(Append(EPOCH, 1, N2, 1, 1, 1, (entry,)))
+    bench.campaign()
+    assert bench.core.role is Role.CANDIDATE
+    term = bench.core.term
+    # The refusal tells that the entry is committed; the grant comes from before.
+    bench.step(VoteResponse(EPOCH, term, N2, N1, False, 2, 1))
+    assert N1 not in bench.core.tracker.voters
+    assert bench.core.role is Role.FOLLOWER
+    bench.step(VoteResponse(EPOCH, term, N3, N1, True))
+    assert bench.core.role is Role.FOLLOWER
 
 
 CHANGES = ("+n4", "+n5", "-n4", "-n5", "~n4", "-n3", "+n3", "+n4 +n5", "-n2 -n3 +n4", "+n2 +n3")
