@@ -51,6 +51,7 @@ class Judge:
         self._roots: dict[int, bytes] = {}
         self._leaders: dict[tuple[int, int], str] = {}
         self._counted: dict[str, tuple[tuple[int, int, int], dict[str, int]]] = {}
+        self._final_index = 0  # the highest place in any log that is known to be final
         self._certificates: set[tuple[bytes, bytes]] = set()
         self._applied: dict[str, int] = {}
         self._round: dict[str, tuple[int, int]] = {}
@@ -240,6 +241,15 @@ class Judge:
                 if counted.get(peer, index) < index:
                     raise Violation("match-back", f"{node.id} takes back what {peer} holds")
         self._counted[node.id] = (at, counted)
+
+    def changes(self, node: "SimNode") -> None:
+        """Members change one step at a time: of two that are not final yet one may be dropped,
+        and then the quorums before and after need not meet (thesis 4.1)."""
+        final, places = self._world.flavour.changes(node.driver.engine)
+        self._final_index = max(self._final_index, final)
+        under_way = [place for place in places if place > self._final_index]
+        if len(under_way) > 1:
+            raise Violation("one-change", f"{node.id} holds changes of members at {under_way}")
 
     # --- cosignatures, reads, evidence ----------------------------------------------------
 

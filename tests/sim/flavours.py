@@ -47,6 +47,9 @@ class Flavour(Protocol):
         First the index of the newest change of members: who leaves and comes starts anew.
         """
 
+    def changes(self, engine: Any) -> tuple[int, list[int]]:
+        """Up to which place its log is final, and where changes of members lie above that."""
+
     def electable_without(self, world: "World", proposal: Proposal) -> str | None:
         """Who, by what is on the disks, could come to lead without the final ``proposal``."""
 
@@ -76,6 +79,9 @@ class OneLeader:
 
     def acknowledged(self, engine: Any) -> tuple[int, dict[str, int]]:
         return 0, {}
+
+    def changes(self, engine: Any) -> tuple[int, list[int]]:
+        return 0, []
 
     def electable_without(self, world: "World", proposal: Proposal) -> str | None:
         return None
@@ -134,6 +140,11 @@ class Raft:
     def acknowledged(self, engine: Any) -> tuple[int, dict[str, int]]:
         core = engine._core
         return core.members_at[-1][0], {peer: at.match for peer, at in core.tracker.visit()}
+
+    def changes(self, engine: Any) -> tuple[int, list[int]]:
+        core = engine._core
+        above = core.log.between(core.commit + 1, core.log.last)
+        return core.commit, [entry.index for entry in above if entry.change is not None]
 
     def electable_without(self, world: "World", proposal: Proposal) -> str | None:
         """A final entry is in every log that a majority would vote for (paper 5.4)."""
@@ -250,6 +261,9 @@ class Pbft:
 
     def acknowledged(self, engine: Any) -> tuple[int, dict[str, int]]:
         return 0, {}
+
+    def changes(self, engine: Any) -> tuple[int, list[int]]:
+        return 0, []
 
     def electable_without(self, world: "World", proposal: Proposal) -> str | None:
         return None

@@ -256,6 +256,8 @@ class SimNode(Process):
         self.pump()
 
     def _durable(self, turn: Turn) -> None:
+        if self.honest and self.world.plan.member_changes:
+            self.world.judge.changes(self)
         if turn.mark is not None:
             self.crash_point("after the sync, before the mark")
             self._mark = turn.mark

@@ -342,9 +342,9 @@ HARD = "hard"
 # How many of all seeds, by family: enough of each to find in 5,000 seeds what it is there to
 # find (tests/mutants), and no more of the expensive ones.
 SHARES = {
-    "raft": {"membership": 0.08, "leaders": 0.06, "reads": 0.02, HARD: 0.02, "snapshots": 0.01},
+    "raft": {"leaders": 0.12, "membership": 0.06, "reads": 0.03, HARD: 0.03, "snapshots": 0.01},
     "pbft": {
-        "forks": 0.04, "carousel": 0.03, "restarts": 0.015, "epochs": 0.015,
+        "forks": 0.04, "carousel": 0.04, "restarts": 0.015, "epochs": 0.015,
         "slow network": 0.002,  # minutes of virtual time
     },
 }  # fmt: skip

@@ -9,6 +9,8 @@ import pytest
 from consensus.effects import Contradiction, Decided, ReadReady, WantPayload
 from consensus.guard import GuardRefused, SignGuard
 from consensus.pbft.messages import Commit
+from consensus.raft.log import Entry
+from consensus.raft.membership import Change
 from consensus.types import Applied, NodeId, Proposal
 from tests.sim import ledger, node, oneleader
 from tests.sim.checks import RECORDS_MAX, Judge, Violation
@@ -347,6 +349,16 @@ def test_a_leader_that_takes_back_an_acknowledgement_is_noticed(raft: Case) -> N
     next(at for peer, at in peers.items() if peer != raft.node.id).match -= 1
     with pytest.raises(Violation, match="match-back"):
         raft.judge.leader(raft.node, round_now)
+
+
+def test_two_changes_of_members_under_way_are_noticed(raft: Case) -> None:
+    raft.judge.changes(raft.node)
+    core = raft.node.driver.engine._core  # type: ignore[attr-defined]
+    core.log.append([Entry(core.term, core.log.last + 1, None, Change())])
+    raft.judge.changes(raft.node)
+    core.log.append([Entry(core.term, core.log.last + 1, None, Change())])
+    with pytest.raises(Violation, match="one-change"):
+        raft.judge.changes(raft.node)
 
 
 def test_a_final_block_that_is_in_no_log_is_noticed_before_it_is_lost(raft: Case) -> None:
