@@ -5,10 +5,12 @@ takes; here each is played on the one seed that is known to catch it, and the ho
 to hold on the very same seed.
 """
 
+from pathlib import Path
+
 import pytest
 
-from tests.mutants.planting import Mutant, attempt, hunt, planted
-from tests.mutants.run import ENGINES, mutants
+from tests.mutants.planting import Found, Mutant, attempt, hunt, planted
+from tests.mutants.run import ENGINES, HEADS, Hunted, hunt_one, mutants
 
 pytestmark = pytest.mark.sim
 
@@ -22,6 +24,13 @@ def test_every_mutant_has_a_name_of_its_own_and_replaces_something() -> None:
     for mutant in EVERY:
         for owner, name, other in mutant.plant():
             assert getattr(owner, name) is not other
+
+
+def test_the_published_table_has_every_mutant_and_no_other() -> None:
+    page = Path(__file__).with_name("README.md").read_text(encoding="utf-8")
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| ")]
+    table = [(row[0].removeprefix("| "), row[1]) for row in rows if len(row) == len(HEADS)]
+    assert table[1:] == [(mutant.engine, mutant.name) for mutant in EVERY]
 
 
 @pytest.mark.parametrize("mutant", QUICK, ids=lambda mutant: f"{mutant.engine}: {mutant.name}")
@@ -53,3 +62,24 @@ def test_a_seed_that_fails_either_way_is_no_proof() -> None:
     assert found is not None
     assert (found.seed, found.seeds) == (3, 4)
     assert hunt(mutant, seeds_max=3) is None
+
+
+def test_a_row_tells_both_hunts() -> None:
+    found = Found(3, 2, "Violation in x: a|b", 0.1)
+    hunted = Hunted("raft", "some", "there", "leaders", 50, found, None)
+    assert hunted.row() == (
+        "| raft | some | there | leaders | 3 | > 50 | Violation in x: a/b |"
+    )
+    assert hunted.found == found
+    own = Hunted("raft", "some", "there", "own", 50, None, None)
+    assert own.row() == "| raft | some | there | own | > 50 | - | not found |"
+    plain = Hunted("pbft", "some", "there", "", 50, None, found)
+    assert plain.row() == "| pbft | some | there | - | - | 3 | Violation in x: a/b |"
+
+
+def test_a_hunt_plays_the_family_and_the_seeds_of_everybody() -> None:
+    hunted = hunt_one(("raft", "lease without check-quorum", 8, False))
+    assert (hunted.family, hunted.aimed is not None) == ("reads", True)
+    assert hunt_one(("raft", "lease without check-quorum", 8, True)).ordinary is None
+    own = hunt_one(("raft", "acknowledge the whole log", 2, False))
+    assert (own.family, own.aimed is not None, own.ordinary) == ("own", True, None)

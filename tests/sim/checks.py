@@ -251,6 +251,13 @@ class Judge:
         if len(under_way) > 1:
             raise Violation("one-change", f"{node.id} holds changes of members at {under_way}")
 
+    def logs(self) -> None:
+        """After the last fault, and at the end."""
+        world = self._world
+        where = world.flavour.forked([node for node in world.honest if node.up])
+        if where is not None:
+            raise Violation("log-matching", f"two pasts of one entry: {where}")
+
     # --- cosignatures, reads, evidence ----------------------------------------------------
 
     def cosigned(self, node: "SimNode", height: int, root: bytes) -> None:

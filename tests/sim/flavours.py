@@ -1,5 +1,6 @@
 """How the simulator builds each engine: the only place that knows their configurations."""
 
+import itertools
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -53,6 +54,9 @@ class Flavour(Protocol):
     def electable_without(self, world: "World", proposal: Proposal) -> str | None:
         """Who, by what is on the disks, could come to lead without the final ``proposal``."""
 
+    def forked(self, nodes: list["SimNode"]) -> str | None:
+        """Where two logs hold one entry and differ in it, or below it."""
+
     def change_members(self, engine: Any, ids: tuple[str, ...], rng: random.Random) -> bool:
         """Propose a change of members past the blocks; False: refused, or not done so."""
 
@@ -84,6 +88,9 @@ class OneLeader:
         return 0, []
 
     def electable_without(self, world: "World", proposal: Proposal) -> str | None:
+        return None
+
+    def forked(self, nodes: list["SimNode"]) -> str | None:
         return None
 
     def change_members(self, engine: Any, ids: tuple[str, ...], rng: random.Random) -> bool:
@@ -156,6 +163,19 @@ class Raft:
             votes = sum(1 for other in ends.values() if other <= end)
             if votes >= world.committee.majority and not logs[node].holds(proposal):
                 return node
+        return None
+
+    def forked(self, nodes: list["SimNode"]) -> str | None:
+        """Log matching: one index and term, one entry and one past (paper 5.3)."""
+        logs = {node.id: node.driver.engine._core.log for node in nodes}
+        for (one, mine), (other, theirs) in itertools.combinations(logs.items(), 2):
+            met = False
+            low = max(mine.first, theirs.first)
+            for index in range(min(mine.last, theirs.last), low - 1, -1):
+                here, there = mine.entry(index), theirs.entry(index)
+                met = met or here.term == there.term
+                if met and here != there:
+                    return f"{one} and {other} at {index}"
         return None
 
     def change_members(self, engine: Any, ids: tuple[str, ...], rng: random.Random) -> bool:
@@ -266,6 +286,9 @@ class Pbft:
         return 0, []
 
     def electable_without(self, world: "World", proposal: Proposal) -> str | None:
+        return None
+
+    def forked(self, nodes: list["SimNode"]) -> str | None:
         return None
 
     def change_members(self, engine: Any, ids: tuple[str, ...], rng: random.Random) -> bool:

@@ -37,6 +37,7 @@ class Phases:
         world = self._world
         began = world.now
         world.faulty = False
+        world.judge.logs()
         for node in world.nodes:
             node.disk.full = False
             node.wall_offset_ms = 0
@@ -47,6 +48,7 @@ class Phases:
         self._work([node for node in world.honest if not node.lost])
         took = world.now - began
         world.judge.finished()
+        world.judge.logs()
         self._check_messages()
         if world.plan.seed % 8 == 0:
             self._check_idle()

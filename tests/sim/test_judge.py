@@ -361,6 +361,17 @@ def test_two_changes_of_members_under_way_are_noticed(raft: Case) -> None:
         raft.judge.changes(raft.node)
 
 
+def test_two_pasts_of_one_entry_are_noticed(raft: Case) -> None:
+    raft.judge.logs()
+    logs = [node.driver.engine._core.log for node in raft.world.nodes[:2]]  # type: ignore[attr-defined]
+    term, at = logs[0].last_term, logs[0].last + 1
+    assert logs[1].last == logs[0].last
+    for log, other in zip(logs, (term, term + 1), strict=True):
+        log.append([Entry(other, at, None), Entry(term + 2, at + 1, None)])
+    with pytest.raises(Violation, match=f"log-matching.* at {at}"):
+        raft.judge.logs()
+
+
 def test_a_final_block_that_is_in_no_log_is_noticed_before_it_is_lost(raft: Case) -> None:
     txids = [raft.fresh()]
     proposal = ledger.build(
