@@ -1,8 +1,9 @@
 """Hunt every mutant: ``python tests/mutants/run.py [--engine raft|pbft] [--only NAME]``.
 
 Plays seeds 0, 1, 2, ... with each mutant planted until one fails that holds without it, and
-prints how many it took: once with the seeds of the family that is after this kind of mistake,
-once with the seeds that ``make sim`` plays.  Exits with 1 when a mutant survives both.
+prints how many it took.  Seeds are of the family that is after this kind of mistake, or, where
+there is none, those that ``make sim`` plays; ``--ordinary`` plays the latter for every mutant
+as well.  Exits with 1 when a mutant survives.
 """
 
 import argparse
@@ -36,6 +37,11 @@ class Hunted:
     of: int
     aimed: Found | None
     ordinary: Found | None
+    everywhere: bool = False  # ordinary seeds were played beside those of the family
+
+    @property
+    def _ordinary_played(self) -> bool:
+        return self.everywhere or not self.family
 
     @property
     def found(self) -> Found | None:
@@ -50,7 +56,7 @@ class Hunted:
             self.source,
             self.family or "-",
             self._count(self.aimed) if self.family else "-",
-            "-" if self.family == "own" else self._count(self.ordinary),
+            self._count(self.ordinary) if self._ordinary_played else "-",
             what.replace("|", "/").splitlines()[0][:70],
         )
         return f"| {' | '.join(cells)} |"
@@ -67,15 +73,16 @@ def mutants(engine: str) -> tuple[Mutant, ...]:
 
 def hunt_one(job: Job) -> Hunted:
     """Jobs name their mutant: what a mutant plants cannot be sent to another process."""
-    engine, name, seeds_max, aimed_only = job
+    engine, name, seeds_max, everywhere = job
     mutant = next(each for each in mutants(engine) if each.name == name)
     own = mutant.play is not None
     aimed = hunt(mutant, seeds_max=seeds_max) if own or mutant.focus else None
     ordinary = None
-    if not own and not (aimed_only and mutant.focus):
+    if not own and (everywhere or not mutant.focus):
         ordinary = hunt(mutant, seeds_max=seeds_max, focus="")
     family = "own" if own else mutant.focus
-    return Hunted(engine, name, mutant.source, family, seeds_max, aimed, ordinary)
+    everywhere = everywhere and not own
+    return Hunted(engine, name, mutant.source, family, seeds_max, aimed, ordinary, everywhere)
 
 
 def options() -> argparse.Namespace:
@@ -85,7 +92,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--seeds-max", type=int, default=5000)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument(
-        "--aimed-only", action="store_true", help="ordinary seeds only where there is no family"
+        "--ordinary", action="store_true", help="ordinary seeds also where there is a family"
     )
     parser.add_argument("--report", type=Path, help="write the table as JSON")
     return parser.parse_args()
@@ -100,7 +107,7 @@ def main() -> int:
     if not chosen:
         print("no such mutant")
         return 1
-    jobs = [(each.engine, each.name, wanted.seeds_max, wanted.aimed_only) for each in chosen]
+    jobs = [(each.engine, each.name, wanted.seeds_max, wanted.ordinary) for each in chosen]
     print(f"| {' | '.join(HEADS)} |\n|{'---|' * len(HEADS)}")
     results: list[Hunted] = []
     with multiprocessing.Pool(min(wanted.jobs, len(jobs))) as pool:

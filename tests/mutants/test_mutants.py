@@ -66,20 +66,23 @@ def test_a_seed_that_fails_either_way_is_no_proof() -> None:
 
 def test_a_row_tells_both_hunts() -> None:
     found = Found(3, 2, "Violation in x: a|b", 0.1)
-    hunted = Hunted("raft", "some", "there", "leaders", 50, found, None)
-    assert hunted.row() == (
-        "| raft | some | there | leaders | 3 | > 50 | Violation in x: a/b |"
-    )
+    hunted = Hunted("raft", "some", "there", "leaders", 50, found, None, everywhere=True)
+    told = "Violation in x: a/b"
+    assert hunted.row() == f"| raft | some | there | leaders | 3 | > 50 | {told} |"
     assert hunted.found == found
+    aimed = Hunted("raft", "some", "there", "leaders", 50, found, None)
+    assert aimed.row() == f"| raft | some | there | leaders | 3 | - | {told} |"
     own = Hunted("raft", "some", "there", "own", 50, None, None)
     assert own.row() == "| raft | some | there | own | > 50 | - | not found |"
     plain = Hunted("pbft", "some", "there", "", 50, None, found)
-    assert plain.row() == "| pbft | some | there | - | - | 3 | Violation in x: a/b |"
+    assert plain.row() == f"| pbft | some | there | - | - | 3 | {told} |"
 
 
-def test_a_hunt_plays_the_family_and_the_seeds_of_everybody() -> None:
+def test_a_hunt_plays_the_family_and_on_demand_the_seeds_of_everybody() -> None:
+    name = "acknowledge before the write"
+    assert hunt_one(("raft", name, 4, False)).ordinary is not None
     hunted = hunt_one(("raft", "lease without check-quorum", 8, False))
-    assert (hunted.family, hunted.aimed is not None) == ("reads", True)
-    assert hunt_one(("raft", "lease without check-quorum", 8, True)).ordinary is None
-    own = hunt_one(("raft", "acknowledge the whole log", 2, False))
-    assert (own.family, own.aimed is not None, own.ordinary) == ("own", True, None)
+    assert (hunted.family, hunted.aimed is not None, hunted.ordinary) == ("reads", True, None)
+    assert hunt_one(("raft", "lease without check-quorum", 1, True)).everywhere
+    own = hunt_one(("raft", "acknowledge the whole log", 2, True))
+    assert (own.family, own.aimed is not None, own.everywhere) == ("own", True, False)

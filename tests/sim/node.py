@@ -60,6 +60,7 @@ class SimNode(Process):
         self._open: Turn | None = None
         self._led = -1
         self._turns_taken = 0
+        self.stated_in = ledger.FIRST_EPOCH  # of what the turn under way says
         self.pool = Pool(self)
         self.chain = Chain(self)
         for proposal in self.chain.known.values():
@@ -163,17 +164,15 @@ class SimNode(Process):
         """Feed all that waits, offer a block, take turns, name the next deadline."""
         if self._open is not None and not self.world.plan.step_while_writing:
             return  # the end of the write looks again
-        now_ms, engine = self.now_ms(), self.driver.engine
-        engine.tick(now_ms)
+        now_ms = self.now_ms()
+        self._tell_work()
+        self.driver.engine.tick(now_ms)
         if self.inbox:
             inbox, self.inbox = self.inbox, []
             for sender, kind, payload in inbox:
                 self._input(sender, kind, payload)
         self.pool.tick(now_ms)
-        since = self.pool.mempool.oldest_ms
-        if since != self._since:
-            self._since = since
-            engine.work(since)
+        self._tell_work()
         while True:
             self._offer()
             if not self._turns() or self._open is not None:
@@ -181,6 +180,13 @@ class SimNode(Process):
         due_ms = self.pool.gossip_due_ms
         deadline = self.driver.engine.deadline_ms
         self.wake_at_ms(due_ms if deadline is None else min(deadline, due_ms))
+
+    def _tell_work(self) -> None:
+        """Tell the engine what waits, as the daemon does before every tick."""
+        since = self.pool.mempool.oldest_ms
+        if since != self._since:
+            self._since = since
+            self.driver.engine.work(since)
 
     def check(self) -> None:
         """What must hold of one node alone."""
@@ -214,6 +220,7 @@ class SimNode(Process):
             if turn is None:
                 return taken
             taken = True
+            self.stated_in = self.chain.committee.epoch
             self._turns_taken += 1
             if self._turns_taken % world.plan.check_every == 0:
                 self.check()

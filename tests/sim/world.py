@@ -225,7 +225,7 @@ class World:
         """Return ``message`` as ``sender`` sends it."""
         raw = self.dialect.encode(message)
         trusted = sender.honest and not self.plan.strict
-        return Packet(raw, message, sender.chain.committee.epoch, trusted=trusted)
+        return Packet(raw, message, sender.stated_in, trusted=trusted)
 
     def raw_packet(self, sender: SimNode, raw: bytes) -> Packet:
         return Packet(raw, None, sender.chain.committee.epoch, trusted=False)
