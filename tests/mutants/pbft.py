@@ -453,7 +453,7 @@ MUTANTS = (
         "impatient from the start",
         "fabric 0.6",
         pbft_life.impatient_from_the_start,
-        6,
+        13,
         quick=True,
     ),
     _pbft(
