@@ -67,6 +67,7 @@ def entered(state: State, committee: Committee) -> State:
     )
     out = fresh.out
     # Nobody can check them any more, and the block they are about is final.
+    out.send_now = [e for e in out.send_now if e.message.epoch == committee.epoch]
     out.send_after = [e for e in out.send_after if e.message.epoch == committee.epoch]
     out.promise(fresh.keys.start(start))
     out.records.append(fresh.keys.forget_older_epochs())

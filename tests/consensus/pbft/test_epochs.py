@@ -8,11 +8,12 @@ import pytest
 from consensus import wire
 from consensus.certs import decode_commit
 from consensus.codec import Malformed
+from consensus.effects import Envelope
 from consensus.pbft import epochs
 from consensus.pbft.config import PbftConfig
 from consensus.pbft.dialect import DIALECT
 from consensus.pbft.engine import PbftEngine
-from consensus.pbft.messages import Commit, Prepare, PrePrepare, Status
+from consensus.pbft.messages import Commit, Prepare, PrePrepare, ReadAnswer, Status
 from consensus.types import Applied, NodeId
 from tests.consensus.pbft.harness import (
     NETWORK,
@@ -161,6 +162,21 @@ def test_an_epoch_begins_in_view_zero_with_no_word_of_the_old_one() -> None:
         assert engine
         assert all(key.startswith(b"pbft/" + (2).to_bytes(8, "big")) for key in engine)
     world.grow(6)
+
+
+def test_an_answer_that_was_not_sent_yet_ends_with_its_epoch() -> None:
+    """Its certificate is of the old committee: whoever went on would take it for a lie."""
+    world = World(4, spare=1, **FAST)
+    world.barriers = {1: ids(0, 1, 2, 3, 4)}
+    world.grow(1)
+    node = world.nodes[world.ids[0]]
+    state = node.engine._state
+    assert state.epoch == 2
+    state.out.send_now.append(Envelope(world.ids[1], ReadAnswer(2, 7)))
+    state.out.send_after.append(Envelope(None, Prepare(2, 0, 2, bytes(32), state.me)))
+    state.delivered = state.applied = 2
+    after = epochs.entered(state, replace(state.config.committee, epoch=3))
+    assert after.out.send_now == after.out.send_after == []
 
 
 def test_a_certificate_is_checked_with_the_committee_of_its_height() -> None:
