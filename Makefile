@@ -11,18 +11,27 @@ VECTORS ?= ../shared/data/vectors
 KILLS ?= 50
 HISTORIES ?= 40
 FRAMES ?= 1000000
+NATIVE := native/Cargo.toml native/pyproject.toml $(wildcard native/src/*.rs)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types contracts unit sim cluster kill-test histories fuzz mutants model model-select bench conformance coverage clean
+.PHONY: help setup native wheels demo test check lint types contracts unit sim cluster kill-test histories fuzz mutants model model-select bench bench-peers profile conformance coverage clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-$(BIN)/.ready: pyproject.toml deploy/setup.sh
+$(BIN)/.ready: pyproject.toml deploy/setup.sh $(NATIVE)
 	@sh deploy/setup.sh "$(PYTHON)" "$(VENV)"
 	@touch $@
 
-setup: $(BIN)/.ready  ## make the virtual environment
+setup: $(BIN)/.ready  ## make the virtual environment; with the native accelerator where cargo is
+
+native: setup  ## build the native accelerator into the virtual environment, or say why not
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --force-reinstall --no-deps ./native
+	@$(BIN)/chartseal --accel native version
+
+wheels: setup  ## wheels of the node and of the native accelerator into dist/
+	@$(BIN)/python -m pip wheel -q --disable-pip-version-check --no-deps -w dist . ./native
+	@ls dist/*.whl
 
 demo: setup  ## four institutions anchor records, one crashes, receipts verify offline
 	@$(BIN)/chartseal demo --consensus $(CONSENSUS) $(if $(INPUT),--input "$(INPUT)") $(if $(KEEP),--keep) $(DEMO_ARGS)
@@ -66,8 +75,14 @@ model-select: setup  ## TLC judges the answers of the PBFT selection function
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[model]'
 	@$(BIN)/python tests/model/run.py --select
 
-bench: setup  ## figures into bench-results/: JSON and a table
+bench: setup  ## figures into bench-results/: ARGS="--quick", --only NAME, --soak MINUTES
 	@$(BIN)/python tests/bench/run.py $(ARGS)
+
+bench-peers: setup  ## what `make bench` compares with: etcd, PostgreSQL, their clients
+	@sh tests/bench/install_peers.sh $(BIN)/python
+
+profile: setup  ## flame graph and hop table of a node under load: ARGS="--engine raft"
+	@$(BIN)/python tests/bench/profile.py $(ARGS)
 
 conformance: setup  ## other people's vectors: VECTORS=directory
 	@$(BIN)/python tests/conformance/run.py "$(VECTORS)"
@@ -76,4 +91,4 @@ coverage: setup  ## the test suite with branch coverage
 	@$(BIN)/python -m pytest -q --cov --cov-report=term $(ARGS)
 
 clean:  ## remove what was built here
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis bench-results
+	rm -rf $(VENV) build dist native/target *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis bench-results

@@ -45,3 +45,11 @@ if ! packages; then
     packages || fail "packages could not be installed" \
         "check the network; on Python 3.13 or newer: apt-get install g++ libleveldb-dev python3-dev, or use Python 3.11 or 3.12"
 fi
+
+# The native accelerator is optional: whatever goes wrong here, the node runs without it.
+if ! command -v cargo >/dev/null 2>&1; then
+    printf 'native accelerator: not built, there is no cargo; the node runs without it\n'
+elif ! "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+    --force-reinstall --no-deps ./native >/dev/null 2>&1; then
+    printf 'native accelerator: not built, see make native; the node runs without it\n'
+fi

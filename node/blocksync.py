@@ -20,7 +20,6 @@ from node.intake import Intake
 from node.ledger import accel
 from node.ledger import block as blocks
 from node.ledger.block import BlockMalformed
-from node.ledger.transaction import txid_of
 from storage.store import Store
 
 BLOCKS_MAX: Final = 64
@@ -129,7 +128,7 @@ class BlockSync:
         try:
             header, raws = blocks.decode_body(item.body, size_max=size_max)
             digest = blocks.body_digest(item.header)
-            txids = b"".join(txid_of(raw) for raw in raws)
+            txids = b"".join(accel.txids(raws))
             proposal = Proposal(height, header.parent, digest, item.header, txids)
             check_proposal(
                 proposal,

@@ -32,7 +32,8 @@ from node.ledger import block as blocks
 from node.ledger.block import BlockMalformed
 from node.ledger.checkpoint import CheckpointMalformed, Policy
 from node.ledger.genesis import Genesis
-from node.ledger.smt import EMPTY, StateTree
+from node.ledger.pages import EMPTY
+from node.ledger.smt import StateTree
 from node.ledger.transaction import TransactionMalformed
 from node.members import committee_of
 from node.publish import policy_of
@@ -182,20 +183,17 @@ class _Audit:
             header, raws = blocks.decode_body(
                 stored.body, size_max=self._genesis.parameters.block_bytes_max
             )
-            frames = [transaction.slice_frame(raw) for raw in raws]
-            parsed = [
-                transaction.parse_frame(raw, frame)
-                for raw, frame in zip(raws, frames, strict=True)
-            ]
+            opened = transaction.open_all(raws)
         except Corrupt as damage:
             raise _Stopped(_wrong(where, f"replay stops here: {damage}")) from damage
         except ValueError as error:  # nothing to unpack: storage.check has named the gap
             raise _Stopped(_wrong(where, "replay stops here: no row")) from error
         except (BlockMalformed, TransactionMalformed) as error:
             raise _Stopped(_wrong(where, f"replay stops here: {error}")) from error
-        if not all(accel.verify_batch([item for frame in frames for item in frame.checks])):
+        if not all(accel.verify_batch([item for _, checks in opened for item in checks])):
             raise _Stopped(_wrong(where, "replay stops here: a signature does not hold"))
-        return stored.row, Body(header, tuple(parsed), stored.body), stored.certificate
+        parsed = tuple(item for item, _ in opened)
+        return stored.row, Body(header, parsed, stored.body), stored.certificate
 
     def _proposal(self, row: BlockRow, body: Body) -> Proposal:
         """Return what was ordered, after the rules that every member checked before voting."""

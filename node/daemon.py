@@ -15,6 +15,7 @@ from node.config import Config
 from node.errors import ChartsealError
 from node.http.api import Runner, build_api, build_ops, ssl_context
 from node.keys import NodeKeys
+from node.ledger import accel
 from node.ledger.genesis import GENESIS_BYTES_MAX, Genesis, GenesisInvalid
 from node.log import event
 from node.settings import Address
@@ -74,6 +75,7 @@ async def run(config: Config, *, passphrase: bytes, stop: asyncio.Event) -> None
             engine=genesis.engine,
             height=parts.service.book.tip.height,
             torn_bytes=store.torn_bytes,
+            accel=accel.backend(),
         )
         try:
             await parts.peers.start()
@@ -125,6 +127,7 @@ async def supervise(parts: Parts, stop: asyncio.Event) -> None:
         asyncio.create_task(parts.switchboard.run_gossip(), name="gossip"),
         asyncio.create_task(parts.switchboard.run_cosigning(), name="cosigning"),
         asyncio.create_task(parts.reporter.run(), name="reporting"),
+        asyncio.create_task(parts.loop_lag.run(), name="loop-lag"),
         asyncio.create_task(until_stopped(), name="stop"),
     ]
     ends: list[asyncio.Future[None]] = [*tasks, parts.peers.failure]

@@ -1,6 +1,6 @@
 """Hop 1: bytes from clients and peers become verified transactions in the pool, or an answer.
 
-Owns: slicing, batch verification in chunks that keep the loop responsive, the envelope rules,
+Owns: reading and verifying in batches that keep the loop responsive, the envelope rules,
 admission to the pool.  Refuses: rules that depend on more than the envelope.
 A signature is verified once per node, ever: what the pool or the chain already holds is
 answered without a check.
@@ -14,11 +14,16 @@ from typing import Final
 from node.book import Book
 from node.ledger import accel, transaction
 from node.ledger.execute import admissible
-from node.ledger.transaction import Transaction, TransactionMalformed
+from node.ledger.frame import Check
+from node.ledger.transaction import Transaction, TransactionMalformed, TxId
 from node.mempool import Admission, Mempool
 from storage.store import Store
 
-CHUNK: Final = 32  # signatures between two turns of the loop: about 1.5 ms
+CHUNK: Final = 32  # transactions between two turns of the loop: about 1.5 ms of signatures
+# With a backend that runs beside the loop only the rest of the work holds it up, about 2 ms.
+BATCH: Final = 256
+# Below this many signatures a worker thread costs more than it frees.
+THREAD_CHECKS_MIN: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,57 +65,73 @@ class Intake:
         """Return an answer for each of ``raws``, and the transactions that are new here."""
         answers: list[Answer] = []
         new: list[Transaction] = []
-        for start in range(0, len(raws), CHUNK):
-            part, fresh = self._chunk(raws[start : start + CHUNK])
+        size = _batch()
+        for start in range(0, len(raws), size):
+            part, fresh = await self._submit(raws[start : start + size])
             answers.extend(part)
             new.extend(fresh)
-            if start + CHUNK < len(raws):
+            if start + size < len(raws):
                 await asyncio.sleep(0)
         return answers, new
 
-    def _chunk(self, raws: Sequence[bytes]) -> tuple[list[Answer], list[Transaction]]:
+    async def _submit(self, raws: Sequence[bytes]) -> tuple[list[Answer], list[Transaction]]:
         answers: list[Answer | None] = [None] * len(raws)
         pending: list[tuple[int, Transaction, int]] = []
-        checks: list[tuple[bytes, bytes, bytes]] = []
-        for place, raw in enumerate(raws):
-            try:
-                found = self._prepare(raw)
-            except TransactionMalformed as error:
-                answers[place] = Answer(None, error.code, str(error))
-                continue
-            if isinstance(found, Answer):
-                answers[place] = found
+        checks: list[Check] = []
+        unknown = self._unknown(raws, answers)
+        opened = transaction.open_batch([raws[place] for place in unknown])
+        for place, found in zip(unknown, opened, strict=True):
+            if isinstance(found, TransactionMalformed):
+                answers[place] = Answer(None, found.code, str(found))
                 continue
             tx, items = found
-            pending.append((place, tx, len(items)))
-            checks.extend(items)
-        new = self._admit(pending, accel.verify_batch(checks), answers)
+            answers[place] = self._refusal(tx)
+            if answers[place] is None:
+                pending.append((place, tx, len(items)))
+                checks.extend(items)
+        height = self._book.tip.height
+        verdicts = await _verified(checks)
+        if self._book.tip.height != height:
+            self._drop_committed(pending, answers)
+        new = self._admit(pending, verdicts, answers)
         self.verified += len(checks)
         done = [answer for answer in answers if answer is not None]
         assert len(done) == len(raws)
         self.refused += sum(1 for answer in done if not answer.taken)
         return done, new
 
-    def _prepare(
-        self, raw: bytes
-    ) -> Answer | tuple[Transaction, list[tuple[bytes, bytes, bytes]]]:
-        """Everything cheaper than a signature comes first."""
-        txid = transaction.txid_of(raw)
-        if txid in self._mempool:
-            return Answer(txid, "known")
-        frame = transaction.slice_frame(raw)
-        tx = transaction.parse_frame(raw, frame)
+    def _unknown(self, raws: Sequence[bytes], answers: list[Answer | None]) -> list[int]:
+        """Answer what waits in the pool already; return the places of the others."""
+        unknown = []
+        for place, txid in enumerate(accel.txids(raws)):
+            if TxId(txid) in self._mempool:
+                answers[place] = Answer(txid, "known")
+            else:
+                unknown.append(place)
+        return unknown
+
+    def _refusal(self, tx: Transaction) -> Answer | None:
+        """Everything cheaper than a signature comes first; None when that is what is left."""
         refusal = admissible(
             tx, self._book.read, network=self._book.network, height=self._book.tip.height + 1
         )
         if refusal is not None:
-            return Answer(txid, refusal.code, refusal.say)
+            return Answer(tx.txid, refusal.code, refusal.say)
         room = self._mempool.room(tx)
         if room in (Admission.FULL, Admission.SHARE_FULL):
-            return Answer(txid, "mempool-full", "The pool has no room; retry later.")
-        if self._store.tx_row(txid) is not None:
-            return Answer(txid, "committed")
-        return tx, frame.checks
+            return Answer(tx.txid, "mempool-full", "The pool has no room; retry later.")
+        if self._store.tx_row(tx.txid) is not None:
+            return Answer(tx.txid, "committed")
+        return None
+
+    def _drop_committed(
+        self, pending: list[tuple[int, Transaction, int]], answers: list[Answer | None]
+    ) -> None:
+        """Blocks were applied while signatures were verified; what they hold must not wait."""
+        rows = self._store.tx_rows([tx.txid for _, tx, _ in pending])
+        for (place, tx, _), row in zip(pending, rows, strict=True):
+            if row is not None:
+                answers[place] = Answer(tx.txid, "committed")
 
     def _admit(
         self,
@@ -123,6 +144,8 @@ class Intake:
         for place, tx, count in pending:
             valid = all(verdicts[at : at + count])
             at += count
+            if answers[place] is not None:
+                continue  # settled meanwhile
             if not valid:
                 answers[place] = Answer(tx.txid, "bad-signature", "A signature does not hold.")
                 continue
@@ -142,22 +165,40 @@ class Intake:
         What the pool holds is taken from there, unverified a second time.
         """
         parsed: list[Transaction] = []
-        for start in range(0, len(raws), CHUNK):
-            checks: list[tuple[bytes, bytes, bytes]] = []
-            for raw in raws[start : start + CHUNK]:
-                held = self._mempool.get(transaction.txid_of(raw))
-                if held is not None:
-                    parsed.append(held)
+        size = _batch()
+        for start in range(0, len(raws), size):
+            part = raws[start : start + size]
+            held = [self._mempool.get(TxId(txid)) for txid in accel.txids(part)]
+            opened = iter(
+                transaction.open_batch(
+                    [raw for raw, known in zip(part, held, strict=True) if known is None]
+                )
+            )
+            checks: list[Check] = []
+            for known in held:
+                if known is not None:
+                    parsed.append(known)
                     continue
-                try:
-                    frame = transaction.slice_frame(raw)
-                    parsed.append(transaction.parse_frame(raw, frame))
-                    checks.extend(frame.checks)
-                except TransactionMalformed:
+                found = next(opened)
+                if isinstance(found, TransactionMalformed):
                     return None
-            if not all(accel.verify_batch(checks)):
+                parsed.append(found[0])
+                checks.extend(found[1])
+            if not all(await _verified(checks)):
                 return None
             self.verified += len(checks)
             if checks:
                 await asyncio.sleep(0)
         return parsed
+
+
+def _batch() -> int:
+    """Return how many transactions are taken between two turns of the loop."""
+    return BATCH if accel.releases_lock() else CHUNK
+
+
+async def _verified(checks: Sequence[Check]) -> list[bool]:
+    """Verify beside the loop where that frees it, else here."""
+    if accel.releases_lock() and len(checks) >= THREAD_CHECKS_MIN:
+        return await asyncio.to_thread(accel.verify_batch, checks)
+    return accel.verify_batch(checks)

@@ -10,11 +10,17 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 
 from node.intake import Intake
 from node.ledger import accel
+from node.looplag import LoopLag
 from node.net.statistics import Statistics
 from node.replica import Replica
 from node.reporting import Reporter
@@ -42,6 +48,7 @@ class NodeCollector(Collector):
         statistics: Statistics,
         tally: Tally,
         reporter: Reporter,
+        loop_lag: LoopLag,
     ) -> None:
         self._service = service
         self._replica = replica
@@ -49,6 +56,7 @@ class NodeCollector(Collector):
         self._statistics = statistics
         self._tally = tally
         self._reporter = reporter
+        self._loop_lag = loop_lag
 
     def collect(self) -> Iterator[Metric]:
         yield from self._ledger()
@@ -56,14 +64,22 @@ class NodeCollector(Collector):
         yield from self._evidence()
         yield from self._pool()
         yield from self._network()
+        yield from self._loop()
 
     def _ledger(self) -> Iterator[Metric]:
         build = GaugeMetricFamily(
             "chartseal_build_info", "Always 1.", labels=["version", "crypto", "engine"]
         )
         engine = self._service.genesis.engine
-        build.add_metric([version("chartseal"), accel.BACKEND, engine], 1)
+        build.add_metric([version("chartseal"), accel.backend(), engine], 1)
         yield build
+        backend = GaugeMetricFamily(
+            "chartseal_accel_info",
+            "Always 1; who verifies signatures and hashes: `native` or `pure`.",
+            labels=["backend"],
+        )
+        backend.add_metric([accel.backend()], 1)
+        yield backend
         tip, tally = self._service.book.tip, self._tally
         yield _gauge("ledger_height", "Newest applied block.", tip.height)
         yield _gauge("ledger_block_time_seconds", "Its time, Unix seconds.", tip.time_ms / 1000)
@@ -88,6 +104,10 @@ class NodeCollector(Collector):
         disk.add_metric(["kv"], sizes["kv_bytes"])
         disk.add_metric(["segments"], sizes["segment_bytes"])
         yield disk
+        syncs = {**self._service.store.syncs(), "mark": self._replica.counters.marks}
+        yield _labelled(
+            "store_syncs", "Times that the disk was waited for, by file.", "kind", syncs
+        )
         yield _gauge("disk_free_bytes", "Free space.", self._service.disk.free_bytes)
 
     def _consensus(self) -> Iterator[Metric]:
@@ -158,6 +178,14 @@ class NodeCollector(Collector):
         yield _gauge("mempool_bytes", "Their bytes.", pool.bytes)
         yield _counter("signatures_verified", "Transaction signatures.", self._intake.verified)
         yield _counter("intake_refused", "Refused at intake.", self._intake.refused)
+
+    def _loop(self) -> Iterator[Metric]:
+        lag = self._loop_lag
+        family = HistogramMetricFamily(
+            "chartseal_loop_lag_seconds", "How late timers of the event loop fire."
+        )
+        family.add_metric([], lag.buckets(), lag.sum_s)
+        yield family
 
     def _network(self) -> Iterator[Metric]:
         stats = self._statistics

@@ -142,7 +142,7 @@ class Queries:
         body = self._store.body(row.digest)
         assert body is not None, "applied blocks keep their bodies"
         _header, raws = blocks.decode_body(body, size_max=len(body))
-        return [transaction.parse(raw) for raw in raws]
+        return [tx for tx, _ in transaction.open_all(raws)]
 
     def txid_at(self, leaf_index: int) -> bytes | None:
         return self._store.index_get(LEAF_PREFIX + leaf_index.to_bytes(8, "big"))

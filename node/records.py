@@ -25,7 +25,7 @@ from consensus import wire
 from consensus.codec import Malformed
 from node.errors import ChartsealError
 from node.keys import KeystoreError, read_secret, write_secret
-from node.ledger import merkle, subject
+from node.ledger import accel, merkle, subject
 from node.ledger.canon import CanonRefused, media_type
 from node.ledger.commitment import Opening, commitment, open_record, opening_from_text
 from node.ledger.families.record import Anchor, Batch
@@ -67,7 +67,7 @@ def commit_to(source: Source, *, forced: str | None) -> Kept:
 def as_batch(kept: Sequence[Kept]) -> tuple[list[Kept], list[dict[str, Any]]]:
     """Return the items with their batch root, and the one operation that anchors them all."""
     leaves = [item.commitment for item in kept]
-    root = merkle.root([merkle.leaf_hash(leaf) for leaf in leaves])
+    root = merkle.root(accel.leaf_hashes(leaves))
     body = wire.to_plain(Batch(root, len(leaves), b"".join(leaves)))
     return (
         [replace(item, tag=None, batch_root=root) for item in kept],

@@ -42,6 +42,7 @@ MESSAGE_BYTES_MAX: Final = 4 << 20
 class ReplicaCounters:
     turns: int = 0
     syncs: int = 0
+    marks: int = 0  # synced writes of the mark beside the key
     proposals: int = 0
     promised_height: int = 0  # highest block whose body we made durable for a vote
     low_watermark: int = 0  # newest height that a quorum cosigned, as the engine was told
@@ -279,6 +280,7 @@ class Replica:
         self._store.save(turn.records, bodies=bodies, sync=turn.must_sync)
         if turn.mark is not None:
             self._mark.advance(turn.mark)
+            self.counters.marks += 1
 
     def _body(self, digest: bytes) -> Body:
         body = self._bodies.get(digest)

@@ -22,8 +22,9 @@ from node.bodies import (
 )
 from node.book import Book
 from node.intake import Intake
+from node.ledger import accel
 from node.ledger import block as blocks
-from node.ledger.transaction import Transaction, TxId, txid_of
+from node.ledger.transaction import Transaction, TxId
 from node.mempool import Mempool
 
 WAITING_MAX: Final = 64
@@ -171,7 +172,12 @@ class Supply:
         if waiting is None:
             return True  # late: the wait is over
         wanted = set(split_txids(waiting.proposal.txids))
-        raws = [raw for raw in response.transactions if txid_of(raw) in wanted]
+        txids = accel.txids(response.transactions)
+        raws = [
+            raw
+            for raw, txid in zip(response.transactions, txids, strict=True)
+            if txid in wanted
+        ]
         verified = await self._intake.verify_bodies(raws)
         if verified is None:
             return False

@@ -18,7 +18,8 @@ from node.book import Committed, Tip
 from node.gossip import encoding
 from node.gossip.protocol import Gossip, Sends, transactions
 from node.intake import Intake
-from node.ledger.transaction import Transaction, txid_of
+from node.ledger import accel
+from node.ledger.transaction import Transaction
 from node.log import event
 from node.mempool import Mempool
 from node.net.faults import PeerFault
@@ -234,7 +235,7 @@ class Switchboard:
 
     async def _on_transactions(self, peer: NodeId, raws: Sequence[bytes]) -> None:
         answers, new = await self._intake.submit(raws)
-        txids = [txid_of(raw) for raw in raws]
+        txids = accel.txids(raws)
         fresh = [tx.txid for tx in new]
         self._send_all(self._gossip.received(peer, txids, fresh, _now_ms()))
         if new:

@@ -32,6 +32,7 @@ from node.ledger import block as blocks
 from node.ledger import crypto, transaction
 from node.ledger.genesis import Genesis
 from node.ledger.transaction import Op
+from node.looplag import LoopLag
 from node.members import committee_of
 from node.mempool import Mempool, MempoolLimits
 from node.net.limits import NetLimits
@@ -58,6 +59,7 @@ class Parts:
     peers: Peers
     switchboard: Switchboard
     reporter: Reporter
+    loop_lag: LoopLag
     metrics: Metrics
 
 
@@ -69,7 +71,7 @@ def body_loader(store: Store) -> Callable[[bytes], Body | None]:
         if raw is None:
             return None
         header, raws = blocks.decode_body(raw, size_max=len(raw))
-        return Body(header, tuple(transaction.parse(item) for item in raws), raw)
+        return Body(header, tuple(tx for tx, _ in transaction.open_all(raws)), raw)
 
     return load
 
@@ -237,6 +239,21 @@ def build_handover(
     )
 
 
+def build_metrics(
+    service: Service,
+    replica: Replica,
+    intake: Intake,
+    board: Switchboard,
+    peers: Peers,
+    reporter: Reporter,
+    lag: LoopLag,
+) -> Metrics:
+    """Return what the metrics page shows."""
+    return Metrics(
+        NodeCollector(service, replica, intake, peers.statistics, board.tally, reporter, lag)
+    )
+
+
 def build(
     config: Config, genesis: Genesis, keys: NodeKeys, store: Store, mark: SignMark
 ) -> Parts:
@@ -294,8 +311,9 @@ def build(
         gossip=gossip,
         reporter=reporter,
     )
-    collector = NodeCollector(service, replica, intake, peers.statistics, board.tally, reporter)
-    return Parts(service, replica, peers, board, reporter, Metrics(collector))
+    lag = LoopLag(time.monotonic)
+    metrics = build_metrics(service, replica, intake, board, peers, reporter, lag)
+    return Parts(service, replica, peers, board, reporter, lag, metrics)
 
 
 def _monotonic_ms() -> int:

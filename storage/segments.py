@@ -84,6 +84,8 @@ class Segments:
         self._size = 0  # of the segment being written
         self._dirty = False
         self._directory_dirty = False
+        self.syncs = 0
+        """Times that this object told the disk to make bytes of a file durable."""
         self._readers: OrderedDict[int, int] = OrderedDict()
         self._readers_lock = threading.Lock()
 
@@ -174,6 +176,7 @@ class Segments:
     def _sync_file(self) -> None:
         if self._dirty:
             os.fdatasync(self._fd)
+            self.syncs += 1
             self._dirty = False
 
     def _sync_directory(self) -> None:

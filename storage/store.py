@@ -79,6 +79,7 @@ class Store(Reader):
         self._lock = lock
         self._turn = threading.Lock()
         self._closed = False
+        self._kv_syncs = 0
         _refuse_lost_rows(kv, segments)
         schema.bind(kv, network=network, create=create)
         tail = kv.get(keys.TAIL)
@@ -172,6 +173,7 @@ class Store(Reader):
             batch.update(self._append_bodies(bodies))
             if batch or sync:
                 self._kv.write(batch.items(), sync=sync)
+                self._kv_syncs += sync
 
     def _append_bodies(self, bodies: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
         pointers: dict[bytes, bytes] = {}
@@ -233,6 +235,7 @@ class Store(Reader):
         with self._writing():
             if self._follows(block):
                 self._kv.write(batch_of(block), sync=True)
+                self._kv_syncs += 1
 
     def _follows(self, block: BlockCommit) -> bool:
         """Return False for a repeat; assert that anything else continues the ledger."""
@@ -264,11 +267,13 @@ class Store(Reader):
         with self._writing():
             row = keys.be64(int(lines[1])) + text
             self._kv.write([(keys.checkpoint(height), row)], sync=sync)
+            self._kv_syncs += sync
 
     def meta_put(self, name: bytes, value: bytes | None, *, sync: bool = True) -> None:
         """Keep a small local fact; None forgets it."""
         with self._writing():
             self._kv.write([(keys.LOCAL + name, value)], sync=sync)
+            self._kv_syncs += sync
 
     # --- views -----------------------------------------------------------------------------
 
@@ -290,6 +295,13 @@ class Store(Reader):
             "height": 0 if applied is None else applied.height,
             "log_size": 0 if applied is None else applied.log_size,
         }
+
+    def syncs(self) -> dict[str, int]:
+        """Return how often since opening this store waited for the disk, by what it wrote.
+
+        What LevelDB syncs by itself (tables, at compaction) is not counted.
+        """
+        return {"kv": self._kv_syncs, "segments": self._segments.syncs}
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

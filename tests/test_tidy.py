@@ -37,7 +37,7 @@ FOREIGN = re.compile(
     r"{2,5}\b(?!\w)",
     re.MULTILINE,
 )
-TEXTS = {".py", ".md", ".toml", ".yaml", ".yml", ".sh", ".service", ".txt", ""}
+TEXTS = {".py", ".rs", ".md", ".toml", ".yaml", ".yml", ".sh", ".service", ".txt", ""}
 HYPHENS = re.compile("[\u2010-\u2015\u2212]")
 # U+2014 stands in signed notes: the format asks for it.
 WITH_DASH = {
@@ -97,6 +97,22 @@ def test_no_module_is_longer_than_people_read():
         if lines > limit:
             long[name(path)] = lines
     assert long == {}
+
+
+def test_no_rust_module_is_longer_either():
+    rust = [path for path in files() if path.suffix == ".rs"]
+    assert rust
+    long = [name(path) for path in rust if len(text_of(path).splitlines()) > MODULE_LINES_MAX]
+    assert long == []
+
+
+def test_every_rust_module_says_what_it_owns():
+    silent = [
+        name(path)
+        for path in files()
+        if path.suffix == ".rs" and not text_of(path).startswith("//! ")
+    ]
+    assert silent == []
 
 
 def test_no_function_is_longer_than_a_page():

@@ -25,7 +25,8 @@ EVENTS: Final = {
     "evidence.recorded": "A block recorded a proven contradiction of `member`; `reporter` "
     "brought it in transaction `tx`.",
     "node.start": "Disk, keys and genesis were opened; the network comes next. `torn_bytes` "
-    "counts bytes of an unfinished write that were cut off.",
+    "counts bytes of an unfinished write that were cut off; `accel` names the accelerator, "
+    "`native` or `pure`.",
     "node.stop": "An orderly end after SIGTERM or SIGINT.",
     "peer.up": "This member proved its key and is connected.",
     "peer.down": "The connection to this member ended; it is dialled again by itself.",
@@ -69,7 +70,7 @@ def metric_families() -> dict[str, tuple[str, str, tuple[str, ...]]]:
     from node.observe import NodeCollector
 
     found = {}
-    parts: list[Any] = [Nothing() for _ in range(6)]
+    parts: list[Any] = [Nothing() for _ in range(7)]
     family: Any
     for family in NodeCollector(*parts).collect():
         name = family.name + ("_total" if family.type == "counter" else "")

@@ -10,7 +10,7 @@ from node.cli.remote import Remote, curl_option, pick, utc
 from node.errors import ChartsealError, Exit
 
 _NODE: Final = ("node", "network", "network_digest", "height", "time_ms", "log_size")
-_ROOTS: Final = ("log_root", "state_root", "stopping")
+_ROOTS: Final = ("log_root", "state_root", "accelerator", "stopping")
 _ENGINE: Final = (
     "name",
     "role",
@@ -37,6 +37,7 @@ _SHORT: Final = (
     "quorum_connected",
     "waiting",
     "contradictions",
+    "accelerator",
 )
 _QUIET_S: Final = 30  # the stream says something at least every 15 s
 

@@ -19,11 +19,18 @@ def software_version() -> str:
 @click.command()
 @click.pass_obj
 def version(session: Session) -> None:
-    """Show the version of this software and of what it runs on."""
+    """Show the version of this software and of what it runs on.
+
+    The accelerator is the one that this command would use; a running node tells its own in
+    `chartseal status`.
+    """
+    from node.ledger import accel
+
     session.show(
         {
             "chartseal": software_version(),
             "python": platform.python_version(),
             "platform": platform.platform(),
+            "accelerator": accel.describe(),
         }
     )

@@ -104,6 +104,14 @@ def _color_of(choice: str, no_color: str | None) -> bool | None:
     return choice == "always"
 
 
+def _accelerate(choice: str) -> None:
+    """Put the chosen backend in force; without a choice nothing is imported for it here."""
+    if choice != "auto":
+        from node.ledger import accel
+
+        accel.choose(choice)
+
+
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -152,10 +160,17 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     show_default=True,
     help="Colours; NO_COLOR is respected.",
 )
+@click.option(
+    "--accel",
+    type=click.Choice(["auto", "native", "pure"]),
+    default="auto",
+    show_default=True,
+    help="Who verifies and hashes: the native accelerator or Python.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Only data and errors.")
 @click.option("-v", "--verbose", count=True, help="Tell more; -vv shows tracebacks.")
 @click.pass_context
-def cli(ctx: click.Context, /, **options: Any) -> None:
+def cli(ctx: click.Context, /, accel: str, **options: Any) -> None:
     """Chartseal: a ledger node for health-care institutions.
 
     Data goes to stdout, talk to stderr.  Every option can be set by a variable, for instance
@@ -163,6 +178,7 @@ def cli(ctx: click.Context, /, **options: Any) -> None:
     """
     for name, value in options.items():
         setattr(ctx.obj, name, value)
+    _accelerate(accel)
     ctx.color = _color_of(ctx.obj.color, os.environ.get("NO_COLOR"))
 
 

@@ -14,6 +14,7 @@ from node import errors
 from node.http import answers, strict_json, types
 from node.http.answers import JSON, Answer, Api, Route, whole_number
 from node.http.limits import PAGE_DEFAULT, PAGE_MAX
+from node.ledger import accel
 from node.ledger.families.evidence import EvidenceRow
 from node.ledger.state import Overlay, institution
 
@@ -197,6 +198,7 @@ class NodeRoutes:
                 contradictions=progress.contradictions,
                 mempool=types.MempoolStatus(len(service.mempool), service.mempool.bytes),
                 peers=sorted(service.peers_connected()),
+                accelerator=accel.backend(),
                 stopping=service.stopping,
             )
         )

@@ -318,6 +318,7 @@ class NodeStatus(Struct):
     mempool: MempoolStatus
     contradictions: int
     peers: list[str]
+    accelerator: Literal["native", "pure"]
     stopping: bool
 
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from consensus import codec, wire
 from consensus.codec import Malformed
-from node.ledger import merkle
+from node.ledger import accel, merkle
 from node.ledger.transaction import TRANSACTION_BYTES_MAX
 
 BODY_TAG: Final = b"chartseal/body/v1\x00"
@@ -153,4 +153,4 @@ def result_leaf(code: int) -> bytes:
 
 def results_root(codes: Sequence[int]) -> bytes:
     """Return the RFC 6962 root over the outcomes of a block, in order."""
-    return merkle.root([merkle.leaf_hash(result_leaf(code)) for code in codes])
+    return merkle.root(accel.leaf_hashes([result_leaf(code) for code in codes]))

@@ -16,7 +16,7 @@ from node.ledger.crypto import HASH_BYTES, sha256
 
 EMPTY_ROOT: Final = accel.EMPTY_ROOT
 
-Range = tuple[int, int]  # leaves [start, end) under one node of the tree
+Range = accel.Range  # leaves [start, end) under one node of the tree
 
 
 def leaf_hash(data: bytes) -> bytes:
@@ -91,14 +91,14 @@ def consistency_ranges(old: int, new: int) -> list[Range]:
 def inclusion_path(leaf_hashes: Sequence[bytes], index: int) -> list[bytes]:
     """Return the inclusion path of leaf ``index`` (RFC 9162, 2.1.3.1)."""
     ranges = inclusion_ranges(index, len(leaf_hashes))
-    return [root(leaf_hashes[start:end]) for start, end in ranges]
+    return accel.roots_of_ranges(leaf_hashes, ranges)
 
 
 def consistency_path(leaf_hashes: Sequence[bytes], old: int, new: int) -> list[bytes]:
     """Return the consistency path between the first ``old`` and the first ``new`` leaves."""
     if new > len(leaf_hashes):
         raise ValueError(f"tree of {new} asked of {len(leaf_hashes)} leaves")
-    return [root(leaf_hashes[start:end]) for start, end in consistency_ranges(old, new)]
+    return accel.roots_of_ranges(leaf_hashes, consistency_ranges(old, new))
 
 
 # --- verification -------------------------------------------------------------------------
@@ -187,7 +187,7 @@ class Frontier:
 
     def __init__(self) -> None:
         self._size = 0
-        self._peaks: list[bytes | None] = []  # index = height of the complete subtree
+        self._peaks = b""  # joined, from the left of the tree to its right
 
     @property
     def size(self) -> int:
@@ -200,31 +200,23 @@ class Frontier:
 
     def extend(self, leaf_hashes: Sequence[bytes]) -> None:
         """Add leaf hashes in order."""
+        self._peaks = accel.extend_frontier(self._size, self._peaks, leaf_hashes)
         self._size += len(leaf_hashes)
-        level, height = list(leaf_hashes), 0
-        while level:
-            if height == len(self._peaks):
-                self._peaks.append(None)
-            peak = self._peaks[height]
-            if peak is not None:
-                level.insert(0, peak)
-            self._peaks[height] = level.pop() if len(level) & 1 else None
-            nodes = iter(level)
-            level = [node_hash(a, b) for a, b in zip(nodes, nodes, strict=True)]
-            height += 1
 
     def root(self) -> bytes:
         """Return the root of the tree."""
-        node: bytes | None = None
-        for peak in self._peaks:
-            if peak is not None:
-                node = peak if node is None else node_hash(peak, node)
-        return EMPTY_ROOT if node is None else node
+        if not self._size:
+            return EMPTY_ROOT
+        at = len(self._peaks) - HASH_BYTES
+        node = self._peaks[at:]
+        while at:
+            at -= HASH_BYTES
+            node = node_hash(self._peaks[at : at + HASH_BYTES], node)
+        return node
 
     def to_bytes(self) -> bytes:
         """Return be64 size, then the subtree roots from the left of the tree to its right."""
-        peaks = [peak for peak in reversed(self._peaks) if peak is not None]
-        return self._size.to_bytes(8, "big") + b"".join(peaks)
+        return self._size.to_bytes(8, "big") + self._peaks
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Self:
@@ -233,12 +225,5 @@ class Frontier:
         if len(raw) != 8 + HASH_BYTES * size.bit_count():
             raise FrontierMalformed(f"{len(raw)} bytes for a tree of {size} leaves")
         frontier = cls()
-        frontier._size = size
-        end = len(raw)
-        for height in range(size.bit_length()):
-            if size >> height & 1:
-                frontier._peaks.append(raw[end - HASH_BYTES : end])
-                end -= HASH_BYTES
-            else:
-                frontier._peaks.append(None)
+        frontier._size, frontier._peaks = size, raw[8:]
         return frontier

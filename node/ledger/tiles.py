@@ -20,6 +20,7 @@ from node.ledger import accel, merkle
 
 WIDTH: Final = 256
 HASH_BYTES: Final = 32
+TILE_BYTES: Final = WIDTH * HASH_BYTES
 CACHE_TILES: Final = 64  # half a MiB of full tiles
 
 ReadTile = Callable[[int, int], bytes | None]
@@ -42,7 +43,7 @@ class TileLog:
         assert size >= 0, f"a log of {size} leaves"
         self._size = size
         self._read_tile = read_tile
-        self._edge: dict[int, list[bytes]] = {}  # level -> hashes of its unfinished tile
+        self._edge: dict[int, bytes] = {}  # level -> row of its unfinished tile
         self._cache: OrderedDict[tuple[int, int], bytes] = OrderedDict()
 
     @property
@@ -56,19 +57,19 @@ class TileLog:
         A tile is returned whole and replaces the one stored under its level and number.
         Raises ``TileMissing`` (nothing has changed then).
         """
-        entries, level, count = list(leaf_hashes), 0, self._size
+        row, level, count = b"".join(leaf_hashes), 0, self._size
+        assert len(row) == HASH_BYTES * len(leaf_hashes), "leaf hashes have 32 bytes"
         edges = {}
         writes: list[TileWrite] = []
-        while entries:
-            row = self._edge_of(level) + entries
+        while row:
+            row = self._edge_of(level) + row
             first = count // WIDTH
-            entries = []
-            for start in range(0, len(row), WIDTH):
-                tile = row[start : start + WIDTH]
-                writes.append((level, first + start // WIDTH, b"".join(tile)))
-                if len(tile) == WIDTH:
-                    entries.append(accel.merkle_root(tile))
-            edges[level] = row[len(row) - len(row) % WIDTH :]
+            writes.extend(
+                (level, first + at // TILE_BYTES, row[at : at + TILE_BYTES])
+                for at in range(0, len(row), TILE_BYTES)
+            )
+            edges[level] = row[len(row) - len(row) % TILE_BYTES :]
+            row = accel.roots_of_runs(row, WIDTH)
             level, count = level + 1, first
         self._edge.update(edges)
         self._size += len(leaf_hashes)
@@ -113,39 +114,35 @@ class TileLog:
         Entries of a level that fill no tile, plus the ragged rest below them as one more
         entry, are the leaves of the node as that level sees it.
         """
-        rest: list[bytes] = []
-        level = 0
+        rest, level = b"", 0
         while True:
             low, high = start >> 8 * level, end >> 8 * level
             if low % WIDTH or high // WIDTH == low // WIDTH:
                 row = self._entries(level, low, high) + rest
-                return accel.merkle_root(row)
+                return accel.row_root(row)
             row = self._entries(level, high - high % WIDTH, high) + rest
-            rest = [accel.merkle_root(row)] if row else []
+            rest = accel.row_root(row) if row else b""
             level += 1
 
-    def _entries(self, level: int, low: int, high: int) -> list[bytes]:
-        """Return entries [low, high) of a level; they lie within one tile."""
+    def _entries(self, level: int, low: int, high: int) -> bytes:
+        """Return entries [low, high) of a level as a row; they lie within one tile."""
         if low == high:
-            return []
+            return b""
         number = low // WIDTH
         base = number * WIDTH
         assert high <= base + WIDTH, f"entries {low} to {high} span tiles"
+        part = slice((low - base) * HASH_BYTES, (high - base) * HASH_BYTES)
         if number == (self._size >> 8 * level) // WIDTH:
-            return self._edge_of(level)[low - base : high - base]
-        tile = self._tile(level, number, WIDTH)
-        return [
-            tile[at * HASH_BYTES : (at + 1) * HASH_BYTES]
-            for at in range(low - base, high - base)
-        ]
+            return self._edge_of(level)[part]
+        return self._tile(level, number, WIDTH)[part]
 
-    def _edge_of(self, level: int) -> list[bytes]:
+    def _edge_of(self, level: int) -> bytes:
         known = self._edge.get(level)
         if known is not None:
             return known
         number, width = divmod(self._size >> 8 * level, WIDTH)
         tile = self._tile(level, number, width) if width else b""
-        edge = [tile[at : at + HASH_BYTES] for at in range(0, width * HASH_BYTES, HASH_BYTES)]
+        edge = tile[: width * HASH_BYTES]
         self._edge[level] = edge
         return edge
 
@@ -165,7 +162,7 @@ class TileLog:
 
     def _remember(self, level: int, number: int, tile: bytes) -> None:
         # Only finished tiles: the others live in the edge, and surplus bytes must not stay.
-        if len(tile) == WIDTH * HASH_BYTES and (number + 1) * WIDTH <= self._size >> 8 * level:
+        if len(tile) == TILE_BYTES and (number + 1) * WIDTH <= self._size >> 8 * level:
             self._cache[level, number] = tile
             if len(self._cache) > CACHE_TILES:
                 self._cache.popitem(last=False)

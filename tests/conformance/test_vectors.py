@@ -4,9 +4,11 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from node.ledger.accel import native, pure
 from tests.conformance import ed25519, merkle, run
 
 ROOT = Path(__file__).parents[2]
@@ -43,9 +45,14 @@ def test_every_merkle_probe_gets_its_verdict() -> None:
     assert wrong == []
 
 
-def test_the_backend_accepts_exactly_the_pinned_signatures() -> None:
+@pytest.mark.parametrize("backend", [pure, native], ids=["pure", "native"])
+def test_the_backend_accepts_exactly_the_pinned_signatures(backend: ModuleType) -> None:
+    if backend is native and (reason := native.unusable()):
+        pytest.skip(f"not run on the native accelerator: {reason}")
     cases = json.loads((folder("ed25519-cctv") / "ed25519vectors.json").read_text())
-    numbers = ed25519.accepted_numbers(cases)
+    numbers = ed25519.accepted_numbers(cases, backend)
+    alone = [backend.verify_batch([item]) for item in ed25519.items(cases)]
+    assert alone == [[verdict] for verdict in backend.verify_batch(ed25519.items(cases))]
     assert (len(cases), len(numbers)) == (ed25519.CASES, ed25519.ACCEPTED)
     assert ed25519.digest(numbers) == ed25519.ACCEPTED_DIGEST
 
@@ -107,5 +114,5 @@ def test_a_backend_that_differs_in_one_case_is_caught() -> None:
     case = {"number": 3, "key": "01" + "00" * 31, "msg": "m", "flags": []}
     identity = {**case, "sig": "01" + "00" * 63}
     assert ed25519.recognises([identity])
-    assert ed25519.accepted_numbers([identity]) == [3]
+    assert all(ed25519.accepted_numbers([identity], item) == [3] for item in ed25519.BACKENDS)
     assert "accepted 1 of 1" in str(ed25519.check([identity]))

@@ -20,6 +20,8 @@ from storage.fault import Plan, Step, open_faulty
 from storage.store import Store
 from tests.support.ledger import Chain, amend, anchor, batch, genesis, retract
 
+pytestmark = pytest.mark.usefixtures("each_backend")
+
 
 @pytest.fixture
 def chain(tmp_path: Path) -> Iterator[Chain]:

@@ -21,6 +21,8 @@ from storage.level import LevelKV
 from storage.store import KV_NAME
 from tests.support.ledger import Chain, amend, anchor, batch, digest, genesis, retract
 
+pytestmark = pytest.mark.usefixtures("each_backend")
+
 Change = Callable[[LevelKV], None]
 
 

@@ -1,15 +1,18 @@
 """Intake: bytes become pooled transactions or an answer; a signature is checked once."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from node.intake import CHUNK, Answer, Intake
-from node.ledger import transaction
+from node.intake import CHUNK, THREAD_CHECKS_MIN, Answer, Intake
+from node.ledger import accel, transaction
 from node.ledger.transaction import Op
 from node.mempool import Mempool, MempoolLimits
 from tests.support.ledger import Chain, anchor, digest, genesis, key
+
+pytestmark = pytest.mark.usefixtures("each_backend")
 
 
 class Room:
@@ -144,3 +147,15 @@ async def test_one_bad_transaction_spoils_a_body(room: Room, at: int) -> None:
     raws = [room.chain.raw(anchor(str(number))) for number in range(CHUNK + 1)]
     for bad in (broken(raws[at]), b"nonsense", b""):
         assert await room.intake.verify_bodies([*raws[:at], bad, *raws[at + 1 :]]) is None
+
+
+async def test_what_a_block_took_meanwhile_does_not_wait_again(room: Room) -> None:
+    raws = [room.chain.raw() for _ in range(THREAD_CHECKS_MIN)]
+    submitted = asyncio.create_task(room.intake.submit(raws))
+    await asyncio.sleep(0)  # one turn: as far as the worker thread, or to the end without one
+    room.chain.commit(transaction.parse(raws[0]))
+    answers, new = await submitted
+    beside = accel.releases_lock()
+    assert answers[0].code == ("committed" if beside else "accepted")
+    assert all(item.code == "accepted" for item in answers[1:])
+    assert [item.raw for item in new] == raws[1 if beside else 0 :]

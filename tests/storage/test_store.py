@@ -260,3 +260,16 @@ def test_after_corruption_was_read_nothing_more_is_written(tmp_path: Path) -> No
             store.save([Put(b"k", b"v")], sync=True)
         assert refusal.value.__cause__ is store.failure
         assert store.applied() == commit.applied()
+
+
+def test_every_wait_for_the_disk_is_counted(store: Store) -> None:
+    before = store.syncs()
+    store.save([Put(b"a", b"1")], sync=False)
+    assert store.syncs() == before
+    store.save([Put(b"a", b"2")], sync=True)
+    store.save([], bodies=[(sha256(b"x").digest(), b"body")], sync=False)
+    after = store.syncs()
+    assert after["kv"] == before["kv"] + 1
+    assert after["segments"] == before["segments"] + 1, "a body is durable before its pointer"
+    extend(store, Chain(), 1)
+    assert store.syncs()["kv"] > after["kv"]

@@ -19,7 +19,7 @@ Index: ``c/<commitment><leaf index be64><op be16><item be32>`` -> kind of occurr
 from dataclasses import dataclass, replace
 from typing import Final
 
-from node.ledger import merkle
+from node.ledger import accel, merkle
 from node.ledger.rules import Context, Operation, Refused, Result
 
 BATCH_ITEMS_MAX: Final = 1 << 20
@@ -226,7 +226,7 @@ def _batch(context: Context, body: Batch) -> None:
         raise Refused(BATCH_EXISTS)
     if body.leaves:
         items = [body.leaves[at : at + 32] for at in range(0, len(body.leaves), 32)]
-        if merkle.root([merkle.leaf_hash(item) for item in items]) != body.root:
+        if merkle.root(accel.leaf_hashes(items)) != body.root:
             raise Refused(BATCH_MISMATCH)
         place = _place(context)
         context.index.extend(

@@ -5,13 +5,14 @@ import threading
 
 import pytest
 
+from node.ledger import accel
 from tests.support.served_ledger import ServedLedger, run
 
 KEYS = [
     "node", "network", "network_digest", "height", "time_ms", "log_size", "time", "engine",
     "role", "round", "leader", "committed", "delivered", "quorum", "members", "heard",
     "low_watermark", "window", "in_flight", "peers", "quorum_connected", "waiting",
-    "waiting_bytes", "contradictions", "log_root", "state_root", "stopping",
+    "waiting_bytes", "contradictions", "log_root", "state_root", "accelerator", "stopping",
 ]  # fmt: skip
 
 
@@ -32,6 +33,7 @@ def test_json_always_has_every_member(node):
         "alder",
     )
     assert row["quorum_connected"] is True
+    assert row["accelerator"] == accel.backend()
     assert row["time"] == "2026-01-01T00:00:01.000Z"
 
 
@@ -39,7 +41,7 @@ def test_the_short_screen_and_all_of_it(node):
     short = node.run("status").stdout.splitlines()
     assert [line.split()[0] for line in short] == [
         "node", "network", "height", "time", "engine", "role", "leader", "peers",
-        "quorum_connected", "waiting", "contradictions",
+        "quorum_connected", "waiting", "contradictions", "accelerator",
     ]  # fmt: skip
     everything = node.run("status", "--all").stdout.splitlines()
     assert [line.split()[0] for line in everything] == KEYS

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from node.ledger import merkle
 
+pytestmark = pytest.mark.usefixtures("each_backend")
+
 LEAVES = [merkle.leaf_hash(bytes([number])) for number in range(70)]
 VECTORS = Path(__file__).parents[2] / "vectors"
 

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from consensus.codec import Malformed
 from node.ledger import smt
 
+pytestmark = pytest.mark.usefixtures("each_backend")
+
 VECTORS = Path(__file__).parents[2] / "vectors"
 KEYS = [b"key-%d" % number for number in range(40)]
 

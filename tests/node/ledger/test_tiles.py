@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from node.ledger import merkle, tiles
 
+pytestmark = pytest.mark.usefixtures("each_backend")
+
 LEAVES = [merkle.leaf_hash(number.to_bytes(4, "big")) for number in range(67_000)]
 
 

@@ -18,6 +18,8 @@ from node.ledger.transaction import Op, Payload, TransactionMalformed
 from tests.support.ledger import digest, key
 from tests.vectors import make_formats
 
+pytestmark = pytest.mark.usefixtures("each_backend")
+
 VECTORS = Path(make_formats.__file__).parent
 NETWORK = digest("network")
 PLAIN: list[Any] = [1, NETWORK, "alder", 1000, bytes(8), [["record.anchor", [bytes(32)]]]]

@@ -1,0 +1,202 @@
+//! The Python module `chartseal_native`: whole batches in, whole batches out.
+//!
+//! Owns: taking arguments from Python objects and making results; between the two each call
+//! gives up the interpreter lock.  Refuses: policy, and any state of its own.  Each function has
+//! a twin in `node/ledger/accel/pure.py` with the same answers; the tests hold the two together.
+//! A row is hashes of 32 bytes, joined.
+
+mod canon;
+mod frame;
+mod merkle;
+mod objects;
+mod page;
+mod sha;
+mod state;
+mod verify;
+
+use pyo3::prelude::*;
+
+pyo3::create_exception!(
+    chartseal_native,
+    PageDamaged,
+    pyo3::exceptions::PyException,
+    "A stored page of the state tree is damaged, missing, or not the one its parent speaks of."
+);
+
+#[pymodule]
+mod chartseal_native {
+    use pyo3::exceptions::PyValueError;
+    use pyo3::prelude::*;
+    use pyo3::pybacked::PyBackedBytes;
+    use pyo3::types::{PyBytes, PyList, PyType};
+
+    use crate::sha::{Hash, leaf_hash};
+    use crate::{canon, frame, merkle, objects, state, verify};
+
+    #[pymodule_export]
+    use super::PageDamaged;
+
+    /// Counts up whenever a function's name, arguments or answers change.
+    #[pymodule_export]
+    const ABI: u32 = 1;
+
+    #[pymodule_export]
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+    type Pair = (PyBackedBytes, Option<PyBackedBytes>);
+
+    /// Return for each (key, message, signature) whether ZIP 215 accepts it.
+    #[pyfunction]
+    fn verify_batch(
+        py: Python<'_>,
+        items: Vec<(PyBackedBytes, PyBackedBytes, PyBackedBytes)>,
+    ) -> Vec<bool> {
+        py.detach(|| {
+            let items: Vec<verify::Item> = items
+                .iter()
+                .map(|(key, message, signature)| verify::Item { key, message, signature })
+                .collect();
+            verify::verify_batch(&items)
+        })
+    }
+
+    /// Return the RFC 6962 leaf hash of each leaf's data.
+    #[pyfunction]
+    fn leaf_hashes(py: Python<'_>, leaves: Vec<PyBackedBytes>) -> PyResult<Bound<'_, PyList>> {
+        let hashes: Vec<Hash> = py.detach(|| leaves.iter().map(|leaf| leaf_hash(leaf)).collect());
+        PyList::new(py, hashes.iter().map(|hash| PyBytes::new(py, hash)))
+    }
+
+    /// Return the RFC 6962 root over a row.
+    #[pyfunction]
+    fn row_root<'py>(py: Python<'py>, row: &Bound<'py, PyBytes>) -> PyResult<Bound<'py, PyBytes>> {
+        let hashes = hashes(row.as_bytes())?;
+        Ok(PyBytes::new(py, &py.detach(|| merkle::root(hashes))))
+    }
+
+    /// Return, joined, the root of each whole run of `width` hashes of a row.
+    #[pyfunction]
+    fn roots_of_runs<'py>(
+        py: Python<'py>,
+        row: &Bound<'py, PyBytes>,
+        width: usize,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let hashes = hashes(row.as_bytes())?;
+        if width == 0 {
+            return Err(PyValueError::new_err("runs of no hashes"));
+        }
+        let roots = py.detach(|| merkle::roots_of_runs(hashes, width));
+        Ok(PyBytes::new(py, roots.as_flattened()))
+    }
+
+    /// Return the root of each range [start, end) of a row's hashes.
+    #[pyfunction]
+    fn roots_of_ranges<'py>(
+        py: Python<'py>,
+        row: &Bound<'py, PyBytes>,
+        ranges: Vec<(usize, usize)>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let hashes = hashes(row.as_bytes())?;
+        if ranges.iter().any(|(start, end)| start > end || *end > hashes.len()) {
+            return Err(PyValueError::new_err("a range beyond the row"));
+        }
+        let roots: Vec<Hash> = py.detach(|| {
+            ranges.iter().map(|(start, end)| merkle::root(&hashes[*start..*end])).collect()
+        });
+        PyList::new(py, roots.iter().map(|root| PyBytes::new(py, root)))
+    }
+
+    /// Return the peaks, joined, of a tree of `size` leaves after a row of leaves was added.
+    #[pyfunction]
+    fn extend_frontier<'py>(
+        py: Python<'py>,
+        size: u64,
+        peaks: &Bound<'py, PyBytes>,
+        row: &Bound<'py, PyBytes>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let (peaks, leaves) = (hashes(peaks.as_bytes())?, hashes(row.as_bytes())?);
+        if peaks.len() != size.count_ones() as usize || size > u64::MAX >> 1 {
+            return Err(PyValueError::new_err("the peaks are not of that size"));
+        }
+        let peaks = py.detach(|| merkle::extend_frontier(size, peaks, leaves));
+        Ok(PyBytes::new(py, peaks.as_flattened()))
+    }
+
+    /// Return the state tree's root after changes of (key, value or None), and the page writes.
+    ///
+    /// `read_page` is called with the name of each page that is needed, once.
+    #[pyfunction]
+    fn update_state<'py>(
+        py: Python<'py>,
+        changes: Vec<Pair>,
+        read_page: &Bound<'py, PyAny>,
+    ) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyList>)> {
+        if changes.is_empty() {
+            return Err(PyValueError::new_err("no changes"));
+        }
+        let mut update = py.detach(|| {
+            let pairs = changes.iter();
+            state::Update::new(pairs.map(|(key, value)| (&key[..], value.as_deref())))
+        });
+        loop {
+            let wanted = update.wanted();
+            if wanted.is_empty() {
+                break;
+            }
+            let pages = wanted
+                .iter()
+                .map(|name| Ok(read_page.call1((PyBytes::new(py, name),))?.extract()?))
+                .collect::<PyResult<Vec<Option<PyBackedBytes>>>>()?;
+            py.detach(|| {
+                update.give(pages.iter().map(|page| page.as_deref().map(<[u8]>::to_vec)).collect())
+            })
+            .map_err(PageDamaged::new_err)?;
+        }
+        let (root, writes) = py.detach(|| update.finish());
+        let writes = writes.iter().map(|(name, page)| {
+            let page = page.as_ref().map(|page| PyBytes::new(py, page));
+            (PyBytes::new(py, name), page)
+        });
+        Ok((PyBytes::new(py, &root), PyList::new(py, writes.collect::<Vec<_>>())?))
+    }
+
+    /// Return for each of `raws` whether it is one value in canonical MessagePack.
+    #[pyfunction]
+    fn are_canonical(py: Python<'_>, raws: Vec<PyBackedBytes>) -> Vec<bool> {
+        py.detach(|| raws.iter().map(|raw| canon::is_canonical(raw)).collect())
+    }
+
+    /// Return (transaction, checks) of each of `raws` in the records given, or None.
+    ///
+    /// None stands for bytes that are no transaction; the caller finds out why.
+    #[pyfunction]
+    fn open_batch<'py>(
+        py: Python<'py>,
+        raws: Vec<PyBackedBytes>,
+        transaction: &Bound<'py, PyType>,
+        payload: &Bound<'py, PyType>,
+        op: &Bound<'py, PyType>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let frames: Vec<Option<frame::Frame>> =
+            py.detach(|| raws.iter().map(|raw| frame::slice(raw)).collect());
+        let records = objects::Records { transaction, payload, op };
+        let opened = PyList::empty(py);
+        for (raw, frame) in raws.iter().zip(&frames) {
+            match frame {
+                Some(frame) => {
+                    let raw = raw.into_pyobject(py)?;
+                    opened.append(objects::opened(py, &raw, frame, &records)?)?;
+                }
+                None => opened.append(py.None())?,
+            }
+        }
+        Ok(opened)
+    }
+
+    fn hashes(row: &[u8]) -> PyResult<&[Hash]> {
+        match row.as_chunks::<32>() {
+            (hashes, []) => Ok(hashes),
+            _ => Err(PyValueError::new_err("a row of 32-byte hashes is due")),
+        }
+    }
+}

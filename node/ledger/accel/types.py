@@ -1,0 +1,78 @@
+"""What a backend of the seam answers to.
+
+Owns: the contract of every batch call; the two modules beside this one fulfil it.  A *row* is
+hashes of 32 bytes, joined.  Hashes of another length raise ``ValueError``.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+from node.ledger.frame import Check, TransactionMalformed
+from node.ledger.pages import PageWrite, ReadPage
+from node.ledger.payload import Opened
+
+Name = Literal["native", "pure"]
+Range = tuple[int, int]  # hashes [start, end) of a list
+
+
+class Backend(Protocol):
+    @property
+    def NAME(self) -> Name: ...  # noqa: N802 - constants of a module
+    @property
+    def RELEASES_LOCK(self) -> bool: ...  # noqa: N802
+
+    def verify_batch(self, items: Sequence[Check]) -> list[bool]:
+        """Return for each (key, message, signature) whether ZIP 215 accepts it.
+
+        Wrong lengths and garbage are False; nothing is raised for any bytes.
+        """
+        ...
+
+    def leaf_hashes(self, leaves: Sequence[bytes]) -> list[bytes]:
+        """Return the RFC 6962 leaf hash of each leaf's data."""
+        ...
+
+    def merkle_root(self, hashes: Sequence[bytes]) -> bytes:
+        """Return the RFC 6962 root over leaf hashes; ``EMPTY_ROOT`` for none."""
+        ...
+
+    def row_root(self, row: bytes) -> bytes:
+        """Like ``merkle_root``, over a row."""
+        ...
+
+    def roots_of_runs(self, row: bytes, width: int) -> bytes:
+        """Return, joined, the root of each whole run of ``width`` hashes of a row."""
+        ...
+
+    def roots_of_ranges(self, hashes: Sequence[bytes], ranges: Sequence[Range]) -> list[bytes]:
+        """Return the root over each range of ``hashes``; ``ValueError`` for one beyond them."""
+        ...
+
+    def extend_frontier(self, size: int, peaks: bytes, leaves: Sequence[bytes]) -> bytes:
+        """Return the peaks of a tree of ``size`` leaves after more leaf hashes were added.
+
+        Peaks are a row: the roots of the complete subtrees from the left of the tree to its
+        right, one for each bit of the size, which is below 2^63.
+        """
+        ...
+
+    def update_state(
+        self, changes: Sequence[tuple[bytes, bytes | None]], read_page: ReadPage
+    ) -> tuple[bytes, list[PageWrite]]:
+        """Return the state tree's root after changes, and its page writes; see pages.py.
+
+        At least one change, no key twice.  Reads each page once.  Raises ``PageCorrupt``,
+        and whatever ``read_page`` raises.
+        """
+        ...
+
+    def are_canonical(self, raws: Sequence[bytes]) -> list[bool]:
+        """Return for each whether ``consensus.codec.decode`` would take it at any size."""
+        ...
+
+    def open_batch(self, raws: Sequence[bytes]) -> list[Opened | TransactionMalformed]:
+        """Return each transaction with what its signers signed, or what is wrong with it.
+
+        The same values and errors as ``payload.parse``; signatures are not verified.
+        """
+        ...
