@@ -438,9 +438,9 @@ def test_a_call_frees_other_threads_exactly_when_it_says_so(each_backend: str) -
             Path("/").stat()  # a system call: gives the lock away by itself
 
     counter = threading.Thread(target=count)
-    counter.start()
+    sys.setswitchinterval(1000)  # from here on nobody is made to give the lock away
     try:
-        sys.setswitchinterval(1000)  # from here on nobody is made to give the lock away
+        counter.start()
         # A busy machine may have no core for the other thread during one call, or some; a
         # call that keeps the lock lets it run in none.
         freed = False
