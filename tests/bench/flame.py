@@ -39,8 +39,11 @@ PLACES: Final[Mapping[str, str]] = {
 }
 PARTS: Final[Mapping[str, Mapping[str, str]]] = {
     "intake": {
-        "node/ledger/accel.py:verify_batch": "verify",
+        "node/ledger/accel/__init__.py:verify_batch": "verify",
+        "node/ledger/accel/": "decode",
         "node/ledger/transaction.py": "decode",
+        "node/ledger/payload.py": "decode",
+        "node/ledger/frame.py": "decode",
         "consensus/codec.py": "decode",
         "node/ledger/execute.py": "admission rules",
         "node/ledger/state.py": "admission rules",
@@ -49,6 +52,7 @@ PARTS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "apply": {
         "node/ledger/smt.py": "state tree",
+        "node/ledger/pages.py": "state tree",
         "node/ledger/tiles.py": "Merkle log",
         "node/ledger/merkle.py": "Merkle log",
         "storage/level.py": "LevelDB",
@@ -58,7 +62,7 @@ PARTS: Final[Mapping[str, Mapping[str, str]]] = {
         "node/ledger/state.py": "execute",
     },
     "order": {
-        "node/ledger/accel.py:verify_batch": "verify votes",
+        "node/ledger/accel/__init__.py:verify_batch": "verify votes",
         "consensus/codec.py": "messages",
         "consensus/wire.py": "messages",
         "storage/": "persist",

@@ -36,7 +36,7 @@ def facts(directory: Path) -> dict[str, Any]:
         "system": platform.platform(),
         "file system": _file_system(directory),
         "load before the run": round(os.getloadavg()[0], 2),
-        "verification backend": accel.BACKEND,
+        "verification backend": accel.backend(),
         "versions": {"python": platform.python_version()} | _versions(),
     }
 

@@ -128,18 +128,16 @@ def pynacl_loop(checks: Sequence[Item]) -> None:
 
 def validate(raws: Sequence[bytes]) -> None:
     """Everything a node does to bytes before it believes them: slice, id, decode, canonical
-    form, signature; batches as intake makes them."""
+    form, signature; by the calls that intake makes."""
     checks: list[Item] = []
-    for raw in raws:
-        frame = transaction.slice_frame(raw)
-        transaction.parse_frame(raw, frame)
-        checks.extend(frame.checks)
+    for _, signed in transaction.open_all(raws):
+        checks.extend(signed)
     assert all(accel.verify_batch(checks)), "signatures are good"
 
 
 def signatures(place: Ground, size: Size) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    named = f"batch verification alone, backend {accel.BACKEND}"
+    named = f"batch verification alone, backend {accel.backend()}"
     for label, authors in (("few", place.members), ("distinct", place.many)):
         batches = [place.raws(authors, BATCH) for _ in range(size.batches)]
         checks = [

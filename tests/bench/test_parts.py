@@ -115,9 +115,9 @@ def test_work_is_compared_with_the_limit_around_it():
 
 STACKS = {
     ("asyncio/base_events.py:run", "node/net/link.py:read", "node/intake.py:submit",
-     "node/ledger/accel.py:verify_batch"): 50.0,
+     "node/ledger/accel/__init__.py:verify_batch"): 50.0,
     ("asyncio/base_events.py:run", "node/replica.py:on_frame",
-     "node/ledger/accel.py:verify_batch"): 20.0,
+     "node/ledger/accel/__init__.py:verify_batch"): 20.0,
     ("threading.py:run", "node/book.py:apply", "node/ledger/smt.py:update"): 20.0,
     ("asyncio/base_events.py:run", "selectors.py:select"): 10.0,
 }  # fmt: skip
@@ -130,7 +130,7 @@ def test_one_function_counts_for_the_hop_that_calls_it():
         "apply: state tree": 20,
         "event loop": 10,
     }
-    assert next(iter(flame.functions(STACKS))) == "node/ledger/accel.py:verify_batch"
+    assert next(iter(flame.functions(STACKS))) == "node/ledger/accel/__init__.py:verify_batch"
     text = "".join(f"{';'.join(stack)} {int(weight)}\n" for stack, weight in STACKS.items())
     assert flame.parse(text) == STACKS
 
