@@ -7,8 +7,10 @@ answered without a check.
 """
 
 import asyncio
+import os
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from node.book import Book
@@ -24,6 +26,7 @@ CHUNK: Final = 32  # transactions between two turns of the loop: about 1.5 ms of
 BATCH: Final = 256
 # Below this many signatures a worker thread costs more than it frees.
 THREAD_CHECKS_MIN: Final = 16
+WORKERS_MAX: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,25 @@ class Answer:
         return self.code in ("accepted", "known", "committed")
 
 
+@dataclass(slots=True)
+class _Job:
+    """One call of ``submit``: what it brought, and what became of it so far."""
+
+    raws: Sequence[bytes]
+    done: asyncio.Future[None]
+    taken: int = 0
+    answers: list[Answer] = field(default_factory=list)
+    new: list[Transaction] = field(default_factory=list)
+
+    def fail(self, error: BaseException) -> None:
+        if self.done.done():
+            return
+        if isinstance(error, Exception):
+            self.done.set_exception(error)
+        else:
+            self.done.cancel()
+
+
 class Intake:
     """Reads book, store and pool; ``now_ms`` is the monotonic clock of arrivals."""
 
@@ -58,21 +80,84 @@ class Intake:
         self._store = store
         self._mempool = mempool
         self._now_ms = now_ms
+        self._jobs: deque[_Job] = deque()
+        self._workers: set[asyncio.Task[None]] = set()
+        self._working = 0
+        # One for two cores: more workers would only make smaller batches.
+        self._workers_max = max(1, min(WORKERS_MAX, (os.cpu_count() or 1) // 2))
         self.verified = 0
         self.refused = 0
 
     async def submit(self, raws: Sequence[bytes]) -> tuple[list[Answer], list[Transaction]]:
-        """Return an answer for each of ``raws``, and the transactions that are new here."""
-        answers: list[Answer] = []
-        new: list[Transaction] = []
-        size = _batch()
-        for start in range(0, len(raws), size):
-            part, fresh = await self._submit(raws[start : start + size])
-            answers.extend(part)
-            new.extend(fresh)
-            if start + size < len(raws):
+        """Return an answer for each of ``raws``, and the transactions that are new here.
+
+        What arrives from anywhere while a batch is verified makes the next batch together:
+        the busier the node, the less a signature costs.
+        """
+        job = _Job(raws, asyncio.get_running_loop().create_future())
+        self._jobs.append(job)
+        if self._working < self._workers_max:
+            self._working += 1
+            worker = asyncio.create_task(self._work(), name="intake")
+            self._workers.add(worker)
+            worker.add_done_callback(self._worker_ended)
+        await job.done
+        return job.answers, job.new
+
+    def _worker_ended(self, worker: asyncio.Task[None]) -> None:
+        self._workers.discard(worker)
+        if not worker.cancelled():
+            worker.exception()  # those who waited have it
+
+    async def _work(self) -> None:
+        """Verify in batches until nobody waits."""
+        try:
+            while self._jobs:
+                await self._batch(self._cut(_batch()))
                 await asyncio.sleep(0)
-        return answers, new
+        except BaseException as error:
+            for job in self._jobs:
+                job.fail(error)
+            self._jobs.clear()
+            raise
+        finally:
+            # Here, not when the task is done: who comes in between would find nobody at work.
+            self._working -= 1
+
+    async def _batch(self, parts: Sequence[tuple[_Job, int, int]]) -> None:
+        raws = [raw for job, start, end in parts for raw in job.raws[start:end]]
+        try:
+            answers, new = await self._submit(raws)
+        except BaseException as error:
+            for job, _, _ in parts:
+                job.fail(error)
+            raise
+        at, fresh = 0, iter(new)
+        for job, start, end in parts:
+            mine = answers[at : at + end - start]
+            at += end - start
+            added = [next(fresh) for answer in mine if answer.code == "accepted"]
+            job.answers += mine
+            job.new += added
+            if job.done.cancelled():
+                # Nobody is left who would tell the other members.
+                self._mempool.remove([tx.txid for tx in added])
+            elif len(job.answers) == len(job.raws):
+                job.done.set_result(None)
+
+    def _cut(self, size: int) -> list[tuple[_Job, int, int]]:
+        """Take up to ``size`` transactions from those who wait, the first first."""
+        parts: list[tuple[_Job, int, int]] = []
+        room = size
+        while self._jobs and room:
+            job = self._jobs[0]
+            end = min(len(job.raws), job.taken + room)
+            parts.append((job, job.taken, end))
+            room -= end - job.taken
+            job.taken = end
+            if end == len(job.raws):
+                self._jobs.popleft()
+        return parts
 
     async def _submit(self, raws: Sequence[bytes]) -> tuple[list[Answer], list[Transaction]]:
         answers: list[Answer | None] = [None] * len(raws)

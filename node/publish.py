@@ -7,10 +7,12 @@ and stops the node), and staying silent when a quorum saw another root: that is 
 node stops loudly, nothing is repaired.
 Every member cosigns each multiple of ``COSIGN_EVERY``, however busy it is: certified
 checkpoints are the engine's low watermark, and members that each cosigned wherever they
-happened to pause would never meet at one size.
+happened to pause would never meet at one size.  Between those, at most once in
+``COSIGN_PAUSE_S``, and where the ledger comes to rest.
 Bounded: ``WINDOW`` own sizes, twice as many cosignatures per member, one per size.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -26,6 +28,8 @@ from node.members import quorum_of
 
 WINDOW: Final = 256
 COSIGN_EVERY: Final = 8  # blocks; small against the window of an engine's watermark
+# Each costs every member one signature and n - 1 verifications, more than a small block.
+COSIGN_PAUSE_S: Final = 0.1
 COSIGNATURES_PER_FRAME_MAX: Final = 64
 CONFLICTS_MAX: Final = 64  # between two looks at them
 
@@ -97,6 +101,7 @@ class Publisher:
         self._signer = signer
         self._own: dict[int, tuple[int, bytes]] = {}  # size -> height, root
         self._shares: dict[int, dict[str, Share]] = {}  # size -> member -> share
+        self._count: Counter[str] = Counter()  # how many of them are a member's
         self._certified: dict[int, bytes] = {}  # size -> note
         self._conflicts: list[HeadsConflict] = []
         self._keys = dict(policy.members)
@@ -117,7 +122,7 @@ class Publisher:
         share = Share(
             self._self_id, tip.height, tip.log_size, tip.log_root, time_s, made.signature
         )
-        self._shares.setdefault(tip.log_size, {})[self._self_id] = share
+        self._keep(share)
         self.mine = share
         return share
 
@@ -157,15 +162,20 @@ class Publisher:
         if share.size + 64 * 1024 < newest:
             return True
         # Room is per member: whoever floods us with sizes to come crowds out only itself.
-        if sum(share.member in held for held in self._shares.values()) >= 2 * WINDOW:
+        if self._count[share.member] >= 2 * WINDOW:
             return True
         if not self._holds(share):
             return False
-        self._shares.setdefault(share.size, {})[share.member] = share
+        self._keep(share)
         self._check_divergence(share.size)
         if share.size in self._certified:
             self._against_certified(share)
         return True
+
+    def _keep(self, share: Share) -> None:
+        held = self._shares.setdefault(share.size, {})
+        self._count[share.member] += share.member not in held
+        held[share.member] = share
 
     def _holds(self, share: Share) -> bool:
         checkpoint = Checkpoint(self.policy.origin, share.size, share.root)
@@ -238,5 +248,5 @@ class Publisher:
             del self._own[oldest]
         floor = min(self._own)
         for size in [size for size in self._shares if size < floor]:
-            del self._shares[size]
+            self._count.subtract(self._shares.pop(size).keys())
         self._certified = {size: n for size, n in self._certified.items() if size >= floor}

@@ -6,7 +6,7 @@ and the clock of the gossip.  Refuses: state of its own beyond that.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any, Final
 
 from consensus import wire
@@ -26,7 +26,13 @@ from node.net.faults import PeerFault
 from node.net.frame import FRAME_BYTES_MAX, FrameType
 from node.net.peers import Peers
 from node.observe import Tally
-from node.publish import COSIGN_EVERY, Publisher, decode_shares, encode_shares
+from node.publish import (
+    COSIGN_EVERY,
+    COSIGN_PAUSE_S,
+    Publisher,
+    decode_shares,
+    encode_shares,
+)
 from node.replica import Replica
 from node.reporting import Reporter
 from node.supply import BodyRequest, BodyResponse, Supply
@@ -34,6 +40,7 @@ from storage.store import Store
 
 GOSSIP_FLUSH_S: Final = 0.01
 ASK_AGAIN_S: Final = 1.0
+TIMER_EARLY_S: Final = 0.001  # loops may fire a timer a tick of their clock early
 
 
 class Switchboard:
@@ -45,6 +52,9 @@ class Switchboard:
         self.publisher = publisher
         self._store = store
         self._flush = asyncio.Event()
+        self._nudge = asyncio.Event()  # for the task that cosigns
+        self._cosign_later: Tip | None = None
+        self._cosign_from_s = 0.0
         self._peers: Peers
         self._replica: Replica
         self._supply: Supply
@@ -112,11 +122,18 @@ class Switchboard:
         tally.refused += sum(1 for code in result.codes if code)
         tally.commitments += result.items
         self._gossip.forget(result.txids)
-        if self._replica.backlog() == 0 or result.tip.height % COSIGN_EVERY == 0:
+        loop = asyncio.get_running_loop()
+        if result.tip.height % COSIGN_EVERY == 0 or loop.time() >= self._cosign_from_s:
             self.cosign(result.tip)
+            return
+        if self._cosign_later is None:
+            loop.call_at(self._cosign_from_s, self._nudge.set)
+        self._cosign_later = result.tip
 
     def cosign(self, tip: Tip) -> None:
         """Put our name to the log at ``tip`` and tell everybody."""
+        self._cosign_later = None
+        self._cosign_from_s = asyncio.get_running_loop().time() + COSIGN_PAUSE_S
         if tip.height == 0:
             return
         share = self.publisher.applied(tip, int(time.time()))
@@ -146,21 +163,35 @@ class Switchboard:
         self.cosign(tip)
 
     async def run_cosigning(self) -> None:
-        """Ask again for the cosignatures that the newest tree head lacks, until it has them.
+        """Cosign where the ledger comes to rest; ask again for what the newest head lacks.
 
         A share that was lost would otherwise be missed until the next block, and without
         certified checkpoints there may be no next block: the engine's window is then full.
         """
+        loop = asyncio.get_running_loop()
+        ask_s = loop.time() + ASK_AGAIN_S
         while True:
-            await asyncio.sleep(ASK_AGAIN_S)
-            missing = self.publisher.silent()
-            if missing is None:
-                continue
-            frame = encode_shares([missing[0]], ask=True)
-            connected = set(self.connected())
-            for member in missing[1]:
-                if member in connected:
-                    self._peers.enqueue(NodeId(member), FrameType.COSIGNATURES, frame)
+            timer = loop.call_at(ask_s, self._nudge.set)
+            try:
+                await self._nudge.wait()
+            finally:
+                timer.cancel()
+            self._nudge.clear()
+            if self._cosign_later is not None:
+                self.cosign(self._cosign_later)
+            if loop.time() + TIMER_EARLY_S >= ask_s:
+                self._ask_cosignatures()
+                ask_s = loop.time() + ASK_AGAIN_S
+
+    def _ask_cosignatures(self) -> None:
+        missing = self.publisher.silent()
+        if missing is None:
+            return
+        frame = encode_shares([missing[0]], ask=True)
+        connected = set(self.connected())
+        for member in missing[1]:
+            if member in connected:
+                self._peers.enqueue(NodeId(member), FrameType.COSIGNATURES, frame)
 
     def peer_up(self, peer: NodeId) -> None:
         event("peer.up", peer=peer)
@@ -190,31 +221,38 @@ class Switchboard:
 
     # --- in ----------------------------------------------------------------------------------
 
-    async def on_frame(self, peer: NodeId, kind: FrameType, body: bytes) -> None:
-        """Handle one frame; raises ``PeerFault`` when the peer broke the protocol."""
+    def on_frame(self, peer: NodeId, kind: FrameType, body: bytes) -> Awaitable[None] | None:
+        """Handle one frame, at once or (by what is returned) later; the peer waits for it.
+
+        Raises ``PeerFault``, now or there, when the peer broke the protocol.
+        """
         try:
-            await self._dispatch(peer, kind, body)
+            match kind:
+                case FrameType.CONSENSUS:
+                    if not self._replica.on_frame(peer, body):
+                        raise PeerFault("bad-message", "consensus")
+                case FrameType.TRANSACTIONS:
+                    return self._on_transactions(peer, encoding.decode_transactions(body))
+                case FrameType.INVENTORY:
+                    txids = encoding.decode_ids(body)
+                    self._send_all(self._gossip.inventory(peer, txids, _now_ms()))
+                case FrameType.WANT:
+                    self._on_want(peer, encoding.decode_ids(body))
+                case FrameType.COSIGNATURES:
+                    self._on_cosignatures(peer, body)
+                case _:
+                    return self._on_sync_frame(peer, kind, body)
+        except Malformed as error:
+            raise PeerFault("malformed", kind.name.lower()) from error
+        return None
+
+    async def _on_sync_frame(self, peer: NodeId, kind: FrameType, body: bytes) -> None:
+        try:
+            await self._sync_frame(peer, kind, body)
         except Malformed as error:
             raise PeerFault("malformed", kind.name.lower()) from error
 
-    async def _dispatch(self, peer: NodeId, kind: FrameType, body: bytes) -> None:
-        match kind:
-            case FrameType.CONSENSUS:
-                if not self._replica.on_frame(peer, body):
-                    raise PeerFault("bad-message", "consensus")
-            case FrameType.TRANSACTIONS:
-                await self._on_transactions(peer, encoding.decode_transactions(body))
-            case FrameType.INVENTORY:
-                txids = encoding.decode_ids(body)
-                self._send_all(self._gossip.inventory(peer, txids, _now_ms()))
-            case FrameType.WANT:
-                self._on_want(peer, encoding.decode_ids(body))
-            case FrameType.COSIGNATURES:
-                self._on_cosignatures(peer, body)
-            case _:
-                await self._on_sync_frame(peer, kind, body)
-
-    async def _on_sync_frame(self, peer: NodeId, kind: FrameType, body: bytes) -> None:
+    async def _sync_frame(self, peer: NodeId, kind: FrameType, body: bytes) -> None:
         match kind:
             case FrameType.BODY_REQUEST:
                 request = _decode(BodyRequest, body)

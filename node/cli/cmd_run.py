@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from node import config as configuration
-from node import log
+from node import eventloop, log
 from node.cli.cmd_key import ask_passphrase, if_terminal
 from node.cli.output import Session
 from node.config import Config
@@ -41,7 +41,7 @@ def run(session: Session, config_file: Path, settings: tuple[str, ...]) -> None:
         loaded.keystore.passphrase_file, prompt=if_terminal(ask_passphrase)
     )
     log.setup(level=loaded.log.level, form=loaded.log.format)
-    asyncio.run(_serve(loaded, passphrase))
+    eventloop.run(_serve(loaded, passphrase))
 
 
 def parse_settings(settings: tuple[str, ...]) -> dict[str, str]:

@@ -9,7 +9,6 @@ waits stops the reading, so memory per member is bounded by ``NetLimits``.
 """
 
 import asyncio
-import inspect
 import socket
 import ssl
 from collections import Counter, defaultdict, deque
@@ -192,7 +191,7 @@ class Inbound:
                     _answer(frame, connection)
                     continue
                 outcome = self._on_frame(peer_id, frame.type, frame.body)
-                if inspect.isawaitable(outcome):
+                if outcome is not None:
                     await outcome
 
 

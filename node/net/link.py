@@ -11,6 +11,8 @@ transport (256 KiB).
 import asyncio
 import ssl
 from collections import deque
+from collections.abc import Callable
+from typing import cast
 
 from node.net.faults import LinkLost
 from node.net.limits import NetLimits
@@ -26,16 +28,18 @@ class Connection(asyncio.Protocol):
         self._writing_paused = False
         self._over = False
         self._cause: Exception | None = None
-        self._readable = asyncio.Event()
-        self._writable = asyncio.Event()
+        self._reader: asyncio.Future[None] | None = None
+        self._give_up_s = 0.0  # when the reader has waited long enough
+        self._watch: asyncio.TimerHandle | None = None
+        self.on_writable: Callable[[], None] | None = None
+        """Called when the peer has read enough of what was written."""
         self._closed = asyncio.Event()
 
     # --- called by the event loop ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.set_write_buffer_limits(high=self._limits.write_buffer_bytes_max)
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's own is no subclass
+        self._transport.set_write_buffer_limits(high=self._limits.write_buffer_bytes_max)
 
     def data_received(self, data: bytes) -> None:
         if self._over:
@@ -45,21 +49,19 @@ class Connection(asyncio.Protocol):
         if self._unread_bytes >= self._limits.unread_bytes_max and not self._reading_paused:
             self._reading_paused = True
             self._open_transport().pause_reading()
-        self._readable.set()
+        self._wake_reader()
 
     def pause_writing(self) -> None:
         self._writing_paused = True
-        self._writable.clear()
 
     def resume_writing(self) -> None:
         self._writing_paused = False
-        self._writable.set()
+        if self.on_writable is not None:
+            self.on_writable()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._over = True
+        self._end()
         self._cause = exc
-        self._readable.set()
-        self._writable.set()
         self._closed.set()
 
     # --- called by our tasks ---
@@ -85,9 +87,8 @@ class Connection(asyncio.Protocol):
     async def read(self, timeout_ms: int) -> bytes:
         """Return the next bytes; raise ``LinkLost`` at the end or after ``timeout_ms``."""
         if not self._chunks:
-            self._readable.clear()
             if not self._over:
-                await self._wait(self._readable, timeout_ms, "silent")
+                await self._arrival(timeout_ms)
             if not self._chunks:
                 raise LinkLost("closed") from self._cause
         chunk = self._chunks.popleft()
@@ -104,20 +105,11 @@ class Connection(asyncio.Protocol):
             raise LinkLost("closed") from self._cause
         self._open_transport().write(data)
 
-    async def drained(self, timeout_ms: int) -> None:
-        """Return when the peer has read enough of what was written; else ``LinkLost``."""
-        if self._writing_paused and not self._over:
-            await self._wait(self._writable, timeout_ms, "write-stall")
-        if self._over:
-            raise LinkLost("closed") from self._cause
-
     def abort(self) -> None:
         """End the connection at once and forget unread bytes."""
-        self._over = True
         self._chunks.clear()
         self._unread_bytes = 0
-        self._readable.set()
-        self._writable.set()
+        self._end()
         if self._transport is None:
             self._closed.set()
         else:
@@ -127,13 +119,48 @@ class Connection(asyncio.Protocol):
         """Return when the event loop is done with the transport."""
         await self._closed.wait()
 
-    @staticmethod
-    async def _wait(event: asyncio.Event, timeout_ms: int, code: str) -> None:
+    # --- waiting -----------------------------------------------------------------------------
+
+    async def _arrival(self, timeout_ms: int) -> None:
+        """Return when there is something to read or nothing more to come.
+
+        One timer a connection, set anew only when it fires: a timeout for each read would cost
+        more than most frames.
+        """
+        assert self._reader is None, "one reader at a time"
+        loop = asyncio.get_running_loop()
+        self._give_up_s = loop.time() + timeout_ms / 1000
+        if self._watch is not None and self._watch.when() > self._give_up_s:
+            self._watch.cancel()
+            self._watch = None
+        if self._watch is None:
+            self._watch = loop.call_at(self._give_up_s, self._look, timeout_ms)
+        self._reader = loop.create_future()
         try:
-            async with asyncio.timeout(timeout_ms / 1000):
-                await event.wait()
-        except TimeoutError as error:
-            raise LinkLost(code, f"for {timeout_ms} ms") from error
+            await self._reader
+        finally:
+            self._reader = None
+
+    def _look(self, timeout_ms: int) -> None:
+        self._watch = None
+        if self._reader is None or self._reader.done():
+            return
+        loop = self._reader.get_loop()
+        if loop.time() >= self._give_up_s:
+            self._reader.set_exception(LinkLost("silent", f"for {timeout_ms} ms"))
+        else:
+            self._watch = loop.call_at(self._give_up_s, self._look, timeout_ms)
+
+    def _wake_reader(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+    def _end(self) -> None:
+        self._over = True
+        self._wake_reader()
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
 
     def _open_transport(self) -> asyncio.Transport:
         assert self._transport is not None, "used before the transport was there"

@@ -3,7 +3,9 @@
 Owns dialling, the jittered and capped back-off, joined writes and the pings that find a dead
 peer.  The member answers on it with PONG only; all else it sends travels on the connection
 that it dials to us, so there is never a tie to break between two connections.
-Invariant: at most one connection and one write in flight.
+All frames queued in one turn of the event loop leave in one write, made by a callback: waking a
+task for it costs several times the write itself.
+Invariant: at most one connection, and no write while the peer does not read.
 """
 
 import asyncio
@@ -52,7 +54,11 @@ class Outbound:
         self._on_up = on_up
         self._on_down = on_down
         self._queue = SendQueue(limits, statistics)
-        self._wake = asyncio.Event()
+        self._connection: Connection | None = None
+        self._ended: asyncio.Future[None] | None = None  # fails when a write does
+        self._flushing = False  # a flush is due in this turn of the loop
+        self._stall: asyncio.TimerHandle | None = None
+        self._wake = asyncio.Event()  # for the pings
         self._ping_number = 0
         self._ping_sent_s: float | None = None
         self._ping_due_s = 0.0
@@ -64,7 +70,9 @@ class Outbound:
     def enqueue(self, frame_type: FrameType, encoded: bytes) -> bool:
         if not self._queue.offer(frame_type, encoded, now_ms=self._clock_ms()):
             return False
-        self._wake.set()
+        if self._connection is not None and not self._flushing:
+            self._flushing = True
+            asyncio.get_running_loop().call_soon(self._flush)
         return True
 
     async def run(self) -> None:
@@ -92,28 +100,37 @@ class Outbound:
         self._queue.drop_stale(self._clock_ms())
         self._ping_sent_s = None
         self._ping_due_s = 0.0  # the first ping measures the round trip at once
+        self._ended = asyncio.get_running_loop().create_future()
+        self._connection = connection
+        connection.on_writable = self._flush
         self._statistics.sending_to.add(self._peer_id)
         self._on_up()
+        self._flush()
         try:
-            await self._first_end(connection)
+            await self._first_end(connection, self._ended)
         except LinkLost as lost:
             self._statistics.connections_lost[lost.code] += 1
         except (FrameFault, PeerFault) as fault:
             self._on_fault(self._peer_id, fault)
         finally:
+            self._connection = None
+            connection.on_writable = None
+            self._ended.cancel()
+            self._watch_stall(None)
             connection.abort()
             self._statistics.sending_to.discard(self._peer_id)
             self._on_down()
 
-    async def _first_end(self, connection: Connection) -> None:
-        """Write and read until one of them fails; raise its error.
+    async def _first_end(self, connection: Connection, ended: asyncio.Future[None]) -> None:
+        """Ping and read until one of them or a write fails; raise its error.
 
         Not a task group: in Python 3.11 it can drop a cancellation that comes together with
         an error, and this sender would dial again after ``close`` asked it to end.
         """
         loop = asyncio.get_running_loop()
-        halves = [
-            loop.create_task(self._write(connection), name=f"net-write-{self._peer_id}"),
+        halves: list[asyncio.Future[None]] = [
+            ended,
+            loop.create_task(self._ping_on(connection), name=f"net-ping-{self._peer_id}"),
             loop.create_task(self._read(connection), name=f"net-pong-{self._peer_id}"),
         ]
         try:
@@ -126,20 +143,48 @@ class Outbound:
         errors = [each for each in outcomes if isinstance(each, Exception)]
         raise min(errors, key=lambda error: isinstance(error, NetFault))
 
-    async def _write(self, connection: Connection) -> None:
+    def _flush(self) -> None:
+        """Write what waits, until the peer does not keep up; then again when it does."""
+        self._flushing = False
+        connection, ended = self._connection, self._ended
+        if connection is None or ended is None or ended.done():
+            return
+        try:
+            while not connection.writing_paused:
+                batch = self._queue.take(self._limits.write_bytes_max)
+                if not batch:
+                    break
+                connection.write(b"".join([frame.encoded for frame in batch]))
+                for frame in batch:
+                    self._statistics.frames_out[frame.type] += 1
+                    self._statistics.bytes_out[frame.type] += len(frame.encoded)
+        except LinkLost as lost:
+            ended.set_exception(lost)
+            return
+        except BaseException as error:
+            ended.set_exception(error)  # a callback's error would reach nobody but the log
+            raise
+        self._watch_stall(connection if connection.writing_paused else None)
+
+    def _watch_stall(self, connection: Connection | None) -> None:
+        """Give the peer its time to read, from now; None: it does not need any."""
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+        if connection is not None:
+            after_s = self._limits.write_stall_ms_max / 1000
+            self._stall = asyncio.get_running_loop().call_later(after_s, self._stalled)
+
+    def _stalled(self) -> None:
+        if self._ended is not None and not self._ended.done():
+            text = f"for {self._limits.write_stall_ms_max} ms"
+            self._ended.set_exception(LinkLost("write-stall", text))
+
+    async def _ping_on(self, connection: Connection) -> None:
         while True:
             self._wake.clear()
-            now_s = asyncio.get_running_loop().time()
-            self._ping(connection, now_s)
-            batch = self._queue.take(self._limits.write_bytes_max)
-            if not batch:
-                await self._sleep_until(self._next_ping_s())
-                continue
-            connection.write(b"".join([frame.encoded for frame in batch]))
-            for frame in batch:
-                self._statistics.frames_out[frame.type] += 1
-                self._statistics.bytes_out[frame.type] += len(frame.encoded)
-            await connection.drained(self._limits.write_stall_ms_max)
+            self._ping(connection, asyncio.get_running_loop().time())
+            await self._sleep_until(self._next_ping_s())
 
     def _ping(self, connection: Connection, now_s: float) -> None:
         if self._ping_sent_s is not None:

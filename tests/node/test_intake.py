@@ -1,15 +1,17 @@
 """Intake: bytes become pooled transactions or an answer; a signature is checked once."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from node.intake import CHUNK, THREAD_CHECKS_MIN, Answer, Intake
 from node.ledger import accel, transaction
+from node.ledger.frame import Check
 from node.ledger.transaction import Op
 from node.mempool import Mempool, MempoolLimits
+from storage.errors import StorageFailure
 from tests.support.ledger import Chain, anchor, digest, genesis, key
 
 pytestmark = pytest.mark.usefixtures("each_backend")
@@ -152,10 +154,66 @@ async def test_one_bad_transaction_spoils_a_body(room: Room, at: int) -> None:
 async def test_what_a_block_took_meanwhile_does_not_wait_again(room: Room) -> None:
     raws = [room.chain.raw() for _ in range(THREAD_CHECKS_MIN)]
     submitted = asyncio.create_task(room.intake.submit(raws))
-    await asyncio.sleep(0)  # one turn: as far as the worker thread, or to the end without one
+    for _ in range(2):  # turns: as far as the worker thread, or to the end without one
+        await asyncio.sleep(0)
     room.chain.commit(transaction.parse(raws[0]))
     answers, new = await submitted
     beside = accel.releases_lock()
     assert answers[0].code == ("committed" if beside else "accepted")
     assert all(item.code == "accepted" for item in answers[1:])
     assert [item.raw for item in new] == raws[1 if beside else 0 :]
+
+
+async def test_what_arrives_meanwhile_is_verified_together(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many bring transactions at once, each gets its own answers in its own order."""
+    sizes: list[int] = []
+    verify = accel.verify_batch
+
+    def counted(checks: Sequence[Check]) -> list[bool]:
+        sizes.append(len(checks))
+        return verify(checks)
+
+    monkeypatch.setattr(accel, "verify_batch", counted)
+    raws = [room.chain.raw(anchor(str(number))) for number in range(11)]
+    sent = [[raws[0]], [broken(raws[1]), raws[2]], [], raws[3:11]]
+    outcomes = await asyncio.gather(*(room.intake.submit(part) for part in sent))
+    assert sizes == [11]
+    assert [[item.code for item in answers] for answers, _ in outcomes] == [
+        ["accepted"],
+        ["bad-signature", "accepted"],
+        [],
+        ["accepted"] * 8,
+    ]
+    assert [[tx.raw for tx in new] for _, new in outcomes] == [
+        [raws[0]],
+        [raws[2]],
+        [],
+        raws[3:11],
+    ]
+
+
+async def test_a_call_that_is_given_up_leaves_nothing_in_the_pool(room: Room) -> None:
+    """Nobody would tell the other members of it, and they would be blamed for its wait."""
+    many = [room.chain.raw() for _ in range(THREAD_CHECKS_MIN)]
+    async with asyncio.TaskGroup() as group:
+        given_up = group.create_task(room.intake.submit(many))
+        await asyncio.sleep(0)  # it waits for its answers now
+        given_up.cancel()
+    kept = room.chain.raw()
+    answers, _ = await room.intake.submit([kept])
+    assert [item.code for item in answers] == ["accepted"]
+    assert [bytes(txid) for txid in room.pool.pending(99)] == [transaction.txid_of(kept)]
+
+
+async def test_a_failing_disk_is_told_to_everybody_who_waits(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(_txid: bytes) -> None:
+        raise StorageFailure("the disk is gone")
+
+    monkeypatch.setattr(room.chain.store, "tx_row", failing)
+    calls = [room.intake.submit([room.chain.raw()]) for _ in range(3)]
+    outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [StorageFailure] * 3
