@@ -38,7 +38,7 @@ from node.reporting import Reporter
 from node.supply import BodyRequest, BodyResponse, Supply
 from storage.store import Store
 
-GOSSIP_FLUSH_S: Final = 0.01
+GOSSIP_PAUSE_S: Final = 0.002
 ASK_AGAIN_S: Final = 1.0
 TIMER_EARLY_S: Final = 0.001  # loops may fire a timer a tick of their clock early
 
@@ -206,18 +206,19 @@ class Switchboard:
         self._replica.unreachable(peer)
 
     async def run_gossip(self) -> None:
-        """Flush pushes shortly after they arrive, announce what stays pending."""
+        """Push what clients brought at once, if nothing was pushed just before; announce what
+        stays pending."""
+        loop = asyncio.get_running_loop()
         while True:
             wait_s = min(max(self._gossip.deadline_ms - _now_ms(), 10), 200) / 1000
+            timer = loop.call_later(wait_s, self._flush.set)
             try:
-                # Not wait_for: in Python 3.11 it can lose the cancellation that ends us.
-                async with asyncio.timeout(wait_s):
-                    await self._flush.wait()
-                await asyncio.sleep(GOSSIP_FLUSH_S / 5)
-            except TimeoutError:
-                pass
+                await self._flush.wait()
+            finally:
+                timer.cancel()
             self._flush.clear()
             self._send_all(self._gossip.tick(_now_ms()))
+            await asyncio.sleep(GOSSIP_PAUSE_S)  # what comes meanwhile leaves in one frame
 
     # --- in ----------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ the applied height never speaks of a block whose state, log or body is not there
 """
 
 import threading
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -85,6 +86,9 @@ class Store(Reader):
         tail = kv.get(keys.TAIL)
         self.torn_bytes = segments.recover(None if tail is None else Pointer.decode(tail))
         """Bytes cut from the segments at this start: bodies nobody was promised."""
+        # The sorted names of all consensus records; engines keep few.  A write that fails may
+        # leave it ahead of the disk, and then nothing is written any more.
+        self._records = [key for key, _ in self.consensus_pairs()]
 
     @classmethod
     def open(
@@ -192,19 +196,29 @@ class Store(Reader):
         return pointers
 
     def _flatten(self, records: Sequence[Record]) -> dict[bytes, bytes | None]:
-        """Return the net effect of ``records``; LevelDB itself has no range delete."""
+        """Return the net effect of ``records``; LevelDB itself has no range delete.
+
+        What a range holds is looked up among the names in memory: a scan would step over all
+        that was deleted there before, 0.4 ms a block after a minute.
+        """
         batch: dict[bytes, bytes | None] = {}
+        names = self._records
         for record in records:
             if isinstance(record, Put):
+                at = bisect_left(names, record.key)
+                if at == len(names) or names[at] != record.key:
+                    names.insert(at, record.key)
                 batch[keys.CONSENSUS + record.key] = record.value
             elif isinstance(record, Delete):
+                at = bisect_left(names, record.key)
+                if at < len(names) and names[at] == record.key:
+                    del names[at]
                 batch[keys.CONSENSUS + record.key] = None
             else:
-                lo, hi = keys.CONSENSUS + record.lo, keys.CONSENSUS + record.hi
-                for key in [key for key in batch if lo <= key < hi]:
-                    batch[key] = None
-                for key, _ in self._kv.scan(lo, hi):
-                    batch[key] = None
+                first, end = bisect_left(names, record.lo), bisect_left(names, record.hi)
+                for key in names[first:end]:
+                    batch[keys.CONSENSUS + key] = None
+                del names[first:end]
         return batch
 
     def forget_bodies(self, digests: Sequence[bytes]) -> int:
