@@ -17,6 +17,7 @@ from node.book import Book
 from node.ledger import accel, transaction
 from node.ledger.execute import admissible
 from node.ledger.frame import Check
+from node.ledger.state import Overlay
 from node.ledger.transaction import Transaction, TransactionMalformed, TxId
 from node.mempool import Admission, Mempool
 from storage.store import Store
@@ -165,12 +166,13 @@ class Intake:
         checks: list[Check] = []
         unknown = self._unknown(raws, answers)
         opened = transaction.open_batch([raws[place] for place in unknown])
+        view = Overlay(self._book.read)
         for place, found in zip(unknown, opened, strict=True):
             if isinstance(found, TransactionMalformed):
                 answers[place] = Answer(None, found.code, str(found))
                 continue
             tx, items = found
-            answers[place] = self._refusal(tx)
+            answers[place] = self._refusal(tx, view)
             if answers[place] is None:
                 pending.append((place, tx, len(items)))
                 checks.extend(items)
@@ -195,10 +197,10 @@ class Intake:
                 unknown.append(place)
         return unknown
 
-    def _refusal(self, tx: Transaction) -> Answer | None:
+    def _refusal(self, tx: Transaction, view: Overlay) -> Answer | None:
         """Everything cheaper than a signature comes first; None when that is what is left."""
         refusal = admissible(
-            tx, self._book.read, network=self._book.network, height=self._book.tip.height + 1
+            tx, view, network=self._book.network, height=self._book.tip.height + 1
         )
         if refusal is not None:
             return Answer(tx.txid, refusal.code, refusal.say)

@@ -36,6 +36,8 @@ class Entry:
 class Mempool:
     def __init__(self, limits: MempoolLimits) -> None:
         self._limits = limits
+        self._share_count = limits.transactions_max * limits.org_share_percent / 100
+        self._share_bytes = limits.bytes_max * limits.org_share_percent / 100
         self._entries: dict[TxId, Entry] = {}
         self._expiries: list[tuple[int, TxId]] = []
         self._org_bytes: dict[str, int] = {}
@@ -66,10 +68,13 @@ class Mempool:
             or self.bytes + size > limits.bytes_max
         ):
             return Admission.FULL
-        org, share = transaction.payload.org, limits.org_share_percent
-        over_count = self._org_count.get(org, 0) * 100 >= limits.transactions_max * share
-        over_bytes = (self._org_bytes.get(org, 0) + size) * 100 > limits.bytes_max * share
-        return Admission.SHARE_FULL if over_count or over_bytes else Admission.ADDED
+        org = transaction.payload.org
+        if (
+            self._org_count.get(org, 0) >= self._share_count
+            or self._org_bytes.get(org, 0) + size > self._share_bytes
+        ):
+            return Admission.SHARE_FULL
+        return Admission.ADDED
 
     def add(self, transaction: Transaction, now_ms: int) -> Admission:
         """Take ``transaction`` when there is room."""

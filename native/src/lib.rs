@@ -38,7 +38,7 @@ mod chartseal_native {
 
     /// Counts up whenever a function's name, arguments or answers change.
     #[pymodule_export]
-    const ABI: u32 = 1;
+    const ABI: u32 = 2;
 
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -65,6 +65,23 @@ mod chartseal_native {
     fn leaf_hashes(py: Python<'_>, leaves: Vec<PyBackedBytes>) -> PyResult<Bound<'_, PyList>> {
         let hashes: Vec<Hash> = py.detach(|| leaves.iter().map(|leaf| leaf_hash(leaf)).collect());
         PyList::new(py, hashes.iter().map(|hash| PyBytes::new(py, hash)))
+    }
+
+    /// Return a pair for each item of a row: head, item, tail and its number as be32; value.
+    #[pyfunction]
+    fn item_rows<'py>(
+        py: Python<'py>,
+        head: &[u8],
+        row: &Bound<'py, PyBytes>,
+        tail: &[u8],
+        value: &Bound<'py, PyBytes>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let items = hashes(row.as_bytes())?;
+        let rows = (0u32..).zip(items).map(|(number, item)| {
+            let key = [head, item, tail, &number.to_be_bytes()].concat();
+            (PyBytes::new(py, &key), value)
+        });
+        PyList::new(py, rows.collect::<Vec<_>>())
     }
 
     /// Return the RFC 6962 root over a row.

@@ -24,6 +24,7 @@ class Outcome:
     codes: list[int] = field(default_factory=list)
     writes: dict[bytes, bytes | None] = field(default_factory=dict)
     index: list[tuple[bytes, bytes]] = field(default_factory=list)
+    anchored: int = 0  # record commitments, for metrics
 
 
 def execute(
@@ -36,27 +37,31 @@ def execute(
     view = Overlay(read)
     outcome = Outcome()
     for offset, transaction in enumerate(transactions):
-        child = Overlay(view.get)
+        child = view.child()
         context_index: list[tuple[bytes, bytes]] = []
         try:
-            _apply(header, transaction, child, context_index, first_index + offset)
+            anchored = _apply(header, transaction, child, context_index, first_index + offset)
         except Refused as refusal:
             outcome.codes.append(refusal.result.number)
             continue
         view.merge(child)
-        outcome.index.extend(context_index)
+        outcome.index += context_index
+        outcome.anchored += anchored
         outcome.codes.append(rules.APPLIED.number)
     outcome.writes = view.writes
     return outcome
 
 
 def admissible(
-    transaction: Transaction, read: Read, *, network: bytes, height: int
+    transaction: Transaction, view: Overlay, *, network: bytes, height: int
 ) -> Result | None:
     """Return why ``transaction`` could not be applied at ``height``, as far as its envelope
-    tells; None when nothing speaks against ordering it.  Used at intake and before a vote."""
+    tells; None when nothing speaks against ordering it.
+
+    One ``view`` serves for many, as long as no block is applied between them.
+    """
     try:
-        _check_envelope(transaction, Overlay(read), network, height)
+        _check_envelope(transaction, view, network, height)
     except Refused as refusal:
         return refusal.result
     return None
@@ -86,7 +91,8 @@ def _apply(
     view: Overlay,
     index: list[tuple[bytes, bytes]],
     leaf_index: int,
-) -> None:
+) -> int:
+    """Apply every operation; return how many commitments they anchored."""
     _check_envelope(transaction, view, header.network, header.height)
     org = institution(view, transaction.payload.org)
     if org is None:
@@ -105,6 +111,7 @@ def _apply(
     for position, op in enumerate(transaction.payload.ops):
         context.op_index = position
         _apply_op(context, op)
+    return context.anchored
 
 
 def typed_body(op: Op) -> object:

@@ -55,7 +55,8 @@ class Refused(Exception):
 @dataclass(slots=True)
 class Context:
     """What one operation may see and do.  ``index`` collects rows for look-ups: derived data,
-    outside the state root, rebuilt from the log if lost."""
+    outside the state root, rebuilt from the log if lost.  ``anchored`` counts commitments, for
+    metrics."""
 
     view: Overlay
     network: bytes
@@ -66,6 +67,7 @@ class Context:
     txid: bytes
     leaf_index: int
     op_index: int = 0
+    anchored: int = 0
     index: list[tuple[bytes, bytes]] = field(default_factory=list)
 
 

@@ -236,6 +236,7 @@ def _bare(path: Path) -> Any:
         write_buffer_size=level.WRITE_BUFFER_BYTES,
         max_file_size=level.TABLE_BYTES_MAX,
         bloom_filter_bits=level.BLOOM_BITS_PER_KEY,
+        compression=None,
     )
 
 

@@ -93,6 +93,10 @@ def txids(raws: Sequence[bytes]) -> list[bytes]:
     return _in_force.backend.leaf_hashes(raws)
 
 
+def item_rows(head: bytes, row: bytes, tail: bytes, value: bytes) -> list[tuple[bytes, bytes]]:
+    return _in_force.backend.item_rows(head, row, tail, value)
+
+
 def merkle_root(hashes: Sequence[bytes]) -> bytes:
     return _in_force.backend.merkle_root(hashes)
 

@@ -20,7 +20,7 @@ except ImportError:
 
 NAME: Final[Name] = "native"
 RELEASES_LOCK: Final = True
-ABI: Final = 1  # the wheel's own constant must be the same; see native/README.md
+ABI: Final = 2  # the wheel's own constant must be the same; see native/README.md
 
 _wheel: Any = _found
 _HASH_BYTES: Final = 32
@@ -56,6 +56,11 @@ def _row(hashes: Sequence[bytes]) -> bytes:
 def leaf_hashes(leaves: Sequence[bytes]) -> list[bytes]:
     hashes: list[bytes] = _wheel.leaf_hashes(leaves)
     return hashes
+
+
+def item_rows(head: bytes, row: bytes, tail: bytes, value: bytes) -> list[tuple[bytes, bytes]]:
+    rows: list[tuple[bytes, bytes]] = _wheel.item_rows(head, row, tail, value)
+    return rows
 
 
 def merkle_root(hashes: Sequence[bytes]) -> bytes:

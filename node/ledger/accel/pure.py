@@ -73,6 +73,13 @@ def _hashes(row: bytes) -> list[bytes]:
     return [row[at : at + _HASH_BYTES] for at in range(0, len(row), _HASH_BYTES)]
 
 
+def item_rows(head: bytes, row: bytes, tail: bytes, value: bytes) -> list[tuple[bytes, bytes]]:
+    return [
+        (head + item + tail + number.to_bytes(4, "big"), value)
+        for number, item in enumerate(_hashes(row))
+    ]
+
+
 def row_root(row: bytes) -> bytes:
     return _root(_hashes(row))
 

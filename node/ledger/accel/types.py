@@ -32,6 +32,12 @@ class Backend(Protocol):
         """Return the RFC 6962 leaf hash of each leaf's data."""
         ...
 
+    def item_rows(
+        self, head: bytes, row: bytes, tail: bytes, value: bytes
+    ) -> list[tuple[bytes, bytes]]:
+        """Return (head, item, tail, its number as be32; value) for each item of a row."""
+        ...
+
     def merkle_root(self, hashes: Sequence[bytes]) -> bytes:
         """Return the RFC 6962 root over leaf hashes; ``EMPTY_ROOT`` for none."""
         ...

@@ -40,6 +40,7 @@ OF_ONE_MEMBER_MAX: Final = 64
 AGE_BLOCKS_MAX: Final = 100_000
 AGE_EPOCHS_MAX: Final = 8
 INDEX_PREFIX: Final = b"e/"
+STATE_PREFIX: Final = b"evidence/"
 _PROOF_BYTES_MAX: Final = 60_000
 _MEMBER_BYTES_MAX: Final = 63
 
@@ -115,7 +116,7 @@ class CountRow:
 def evidence_key(place: Place) -> bytes:
     numbers = (place.epoch, place.round, place.height)
     fixed = b"".join(number.to_bytes(8, "big") for number in numbers)
-    return f"evidence/{place.member}/{place.kind}/".encode() + fixed
+    return STATE_PREFIX + f"{place.member}/{place.kind}/".encode() + fixed
 
 
 def count_key(member: str) -> bytes:

@@ -48,6 +48,7 @@ RESULTS: Final = (
     PROOF_INVALID,
 )
 
+COMMITMENT_PREFIX: Final = b"c/"
 LIVE: Final = "live"
 AMENDED: Final = "amended"
 GONE: Final = "retracted"
@@ -179,7 +180,7 @@ def batch_key(root: bytes) -> bytes:
 
 
 def commitment_prefix(commitment: bytes) -> bytes:
-    return b"c/" + commitment
+    return COMMITMENT_PREFIX + commitment
 
 
 def tag_prefix(tag: bytes) -> bytes:
@@ -193,6 +194,7 @@ def _place(context: Context) -> bytes:
 def _index(context: Context, commitment: bytes, tag: bytes | None, kind: bytes) -> None:
     place = _place(context)
     context.index.append((commitment_prefix(commitment) + place + bytes(4), kind))
+    context.anchored += 1
     if tag is not None:
         context.index.append((tag_prefix(tag) + place, commitment))
 
@@ -228,11 +230,9 @@ def _batch(context: Context, body: Batch) -> None:
         items = [body.leaves[at : at + 32] for at in range(0, len(body.leaves), 32)]
         if merkle.root(accel.leaf_hashes(items)) != body.root:
             raise Refused(BATCH_MISMATCH)
-        place = _place(context)
-        context.index.extend(
-            (commitment_prefix(item) + place + number.to_bytes(4, "big"), b"item")
-            for number, item in enumerate(items)
-        )
+        rows = accel.item_rows(COMMITMENT_PREFIX, body.leaves, _place(context), b"item")
+        context.index += rows
+        context.anchored += len(rows)
     row = BatchRow(context.org.id, context.txid, context.height, context.time_ms, body.count)
     context.view.save(batch_key(body.root), row)
 

@@ -121,6 +121,19 @@ def test_roots_of_every_shape_are_the_same(size: int) -> None:
 
 
 @pytest.mark.usefixtures("both")
+@given(st.binary(max_size=9), st.lists(st.binary(min_size=32, max_size=32)), st.binary())
+def test_rows_of_items_are_the_same(head: bytes, items: list[bytes], tail: bytes) -> None:
+    expected = [
+        (head + item + tail + number.to_bytes(4, "big"), b"v")
+        for number, item in enumerate(items)
+    ]
+    for each in (native, pure):
+        assert each.item_rows(head, b"".join(items), tail, b"v") == expected
+        with pytest.raises(ValueError, match="32"):
+            each.item_rows(head, b"".join(items) + b"x", tail, b"v")
+
+
+@pytest.mark.usefixtures("both")
 @given(st.lists(st.binary(max_size=200), max_size=20))
 def test_leaf_hashes_are_the_same(leaves: list[bytes]) -> None:
     assert native.leaf_hashes(leaves) == pure.leaf_hashes(leaves)

@@ -11,7 +11,7 @@ from node.ledger.block import Header
 from node.ledger.execute import Outcome, admissible
 from node.ledger.families import record
 from node.ledger.rules import Result
-from node.ledger.state import genesis_state, signer_key
+from node.ledger.state import Overlay, genesis_state, signer_key
 from node.ledger.transaction import Op, Transaction
 from tests.support.ledger import Chain, amend, anchor, batch, digest, genesis, key, retract
 
@@ -97,14 +97,14 @@ def refusals(maker: Chain) -> list[tuple[Transaction, Result]]:
 def test_the_envelope_is_refused_before_and_at_execution(maker: Chain, row: int) -> None:
     tx, expected = refusals(maker)[row]
     assert run(tx).codes == [expected.number]
-    assert admissible(tx, STATE.get, network=FOUNDED.network, height=10) == expected
+    assert admissible(tx, Overlay(STATE.get), network=FOUNDED.network, height=10) == expected
 
 
 def test_the_limits_of_expiry_are_inclusive(maker: Chain) -> None:
     edges = [near(maker, expires_height=10), near(maker, expires_height=110)]
     assert run(*edges).codes == [0, 0]
     for tx in edges:
-        assert admissible(tx, STATE.get, network=FOUNDED.network, height=10) is None
+        assert admissible(tx, Overlay(STATE.get), network=FOUNDED.network, height=10) is None
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_a_role_is_needed_and_checked_per_operation(maker: Chain) -> None:
     tx = near(maker, anchor("a"), org="payer")
     assert run(tx).codes == [rules.ROLE_MISSING.number]
     # Not an envelope rule: roles may change before the transaction is ordered.
-    assert admissible(tx, STATE.get, network=FOUNDED.network, height=10) is None
+    assert admissible(tx, Overlay(STATE.get), network=FOUNDED.network, height=10) is None
 
 
 def test_a_signer_of_an_institution_that_is_gone_is_unknown(maker: Chain) -> None:

@@ -99,6 +99,33 @@ def test_shared_records_are_told_apart_by_type() -> None:
         view.load_shared(Institution, b"k")
 
 
+def test_shared_records_are_looked_up_once_and_never_stale() -> None:
+    reads: list[bytes] = []
+    below = {b"k": wire.encode(SignerRow("alder", 1))}
+
+    def read(key: bytes) -> bytes | None:
+        reads.append(key)
+        return below.get(key)
+
+    view = Overlay(read)
+    for _ in range(3):
+        assert view.child().load_shared(SignerRow, b"k") == SignerRow("alder", 1)
+    assert reads == [b"k"]
+    dropped, merged = view.child(), view.child()
+    dropped.save(b"k", SignerRow("birch", 2))
+    assert dropped.load_shared(SignerRow, b"k") == SignerRow("birch", 2)
+    assert view.load_shared(SignerRow, b"k") == SignerRow("alder", 1)
+    merged.save(b"k", SignerRow("cedar", 3))
+    assert view.child().load_shared(SignerRow, b"k") == SignerRow("alder", 1)
+    view.merge(merged)
+    assert view.child().load_shared(SignerRow, b"k") == SignerRow("cedar", 3)
+    removing = view.child()
+    removing.delete(b"k")
+    assert removing.load_shared(SignerRow, b"k") is None
+    view.merge(removing)
+    assert view.child().load_shared(SignerRow, b"k") is None
+
+
 @given(
     st.dictionaries(st.binary(max_size=2), st.binary(max_size=2), max_size=6),
     st.lists(
