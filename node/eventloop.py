@@ -17,7 +17,7 @@ VARIABLE: Final = "CHARTSEAL_LOOP"
 CHOICES: Final = ("auto", "uvloop", "asyncio")
 # A thread that computes gives the loop its turn after this long.  With Python's 5 ms a vote
 # would wait that long for the lock at each of its half a dozen steps through a busy node.
-SWITCH_S: Final = 0.0005
+SWITCH_S: Final = 0.0001
 # Young objects that start a collection, and how often older ones are looked at.  Nothing here
 # makes cycles by the thousand; Python's 700 and 10 cost 5 % of a busy node.
 COLLECT_AFTER: Final = (20_000, 50, 100)
