@@ -76,6 +76,7 @@ async def run(config: Config, *, passphrase: bytes, stop: asyncio.Event) -> None
             height=parts.service.book.tip.height,
             torn_bytes=store.torn_bytes,
             accel=accel.backend(),
+            loop=type(asyncio.get_running_loop()).__module__.partition(".")[0],
         )
         try:
             await parts.peers.start()

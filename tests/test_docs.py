@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from node import errors, keys, settings
+from node import errors, eventloop, keys, settings
 from node.config import ENVIRONMENT_PREFIX
 from node.ledger.registry import OPERATIONS, RESULTS
 from tests.support.manual import DOCS, ROOT, facts, generate
@@ -169,7 +169,7 @@ def test_no_document_names_a_variable_that_is_gone():
     root = commands()[()]
     known = {item.environment for item in settings.SETTINGS.values()}
     known |= {f"{ENVIRONMENT_PREFIX}PEERS", f"{ENVIRONMENT_PREFIX}KILLS"}
-    known |= {keys.ENVIRONMENT_VARIABLE}
+    known |= {keys.ENVIRONMENT_VARIABLE, eventloop.VARIABLE}
     known |= {f"{ENVIRONMENT_PREFIX}{item.name}".upper() for item in root.params}
     known |= {
         variable

@@ -26,7 +26,7 @@ EVENTS: Final = {
     "brought it in transaction `tx`.",
     "node.start": "Disk, keys and genesis were opened; the network comes next. `torn_bytes` "
     "counts bytes of an unfinished write that were cut off; `accel` names the accelerator, "
-    "`native` or `pure`.",
+    "`native` or `pure`; `loop` the event loop, `uvloop` or `asyncio`.",
     "node.stop": "An orderly end after SIGTERM or SIGINT.",
     "peer.up": "This member proved its key and is connected.",
     "peer.down": "The connection to this member ended; it is dialled again by itself.",

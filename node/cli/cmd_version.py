@@ -21,9 +21,10 @@ def software_version() -> str:
 def version(session: Session) -> None:
     """Show the version of this software and of what it runs on.
 
-    The accelerator is the one that this command would use; a running node tells its own in
-    `chartseal status`.
+    Accelerator and event loop are those that a node started here would use; a running node
+    tells its own in the event `node.start`.
     """
+    from node import eventloop
     from node.ledger import accel
 
     session.show(
@@ -32,5 +33,6 @@ def version(session: Session) -> None:
             "python": platform.python_version(),
             "platform": platform.platform(),
             "accelerator": accel.describe(),
+            "event loop": eventloop.chosen(),
         }
     )

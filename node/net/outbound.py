@@ -10,6 +10,7 @@ Invariant: at most one connection, and no write while the peer does not read.
 
 import asyncio
 import ssl
+import time
 from collections.abc import Awaitable, Callable
 
 from consensus.types import Rng
@@ -61,6 +62,7 @@ class Outbound:
         self._wake = asyncio.Event()  # for the pings
         self._ping_number = 0
         self._ping_sent_s: float | None = None
+        self._ping_sent_ns = 0  # by a finer clock than some loops have
         self._ping_due_s = 0.0
 
     @property
@@ -192,7 +194,7 @@ class Outbound:
                 raise LinkLost("ping-timeout", f"{self._limits.ping_timeout_ms} ms")
         elif now_s >= self._ping_due_s:
             self._ping_number += 1
-            self._ping_sent_s = now_s
+            self._ping_sent_s, self._ping_sent_ns = now_s, time.monotonic_ns()
             self._ping_due_s = now_s + self._limits.ping_every_ms / 1000
             connection.write(
                 encode(FrameType.PING, self._ping_number.to_bytes(PING_BYTES, "big"))
@@ -220,7 +222,7 @@ class Outbound:
     def _on_pong(self, body: bytes) -> None:
         if self._ping_sent_s is None or body != self._ping_number.to_bytes(PING_BYTES, "big"):
             raise PeerFault("unasked-pong")
-        elapsed_s = asyncio.get_running_loop().time() - self._ping_sent_s
-        self._statistics.rtt_us[self._peer_id] = int(elapsed_s * 1_000_000)
+        elapsed_ns = time.monotonic_ns() - self._ping_sent_ns
+        self._statistics.rtt_us[self._peer_id] = elapsed_ns // 1000
         self._ping_sent_s = None
         self._wake.set()

@@ -83,7 +83,7 @@ def test_version_as_table_and_as_json_with_every_key():
     table = _run("version")
     assert table.stdout.startswith("chartseal  ")
     shown = json.loads(_run("-o", "json", "version").stdout)
-    assert list(shown) == ["chartseal", "python", "platform", "accelerator"]
+    assert list(shown) == ["chartseal", "python", "platform", "accelerator", "event loop"]
 
 
 def test_global_options_come_from_variables_too():

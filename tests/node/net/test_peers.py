@@ -572,6 +572,7 @@ async def test_a_listener_may_send_nothing_but_pongs(net: Network) -> None:
 
     async def talkative(victim: Stranger) -> None:
         await victim.run(victim.handshake(Role.LISTENER, "b", certificate=identity.certificate))
+        assert await victim.reader.read(1)  # its first ping: the handshake is over there too
         victim.writer.write(encode(FrameType.CONSENSUS, b"on the wrong side"))
         await victim.ended()
 
