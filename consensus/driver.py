@@ -26,6 +26,9 @@ class Turn:
     """Write ``records`` and the bodies of ``bodies`` atomically; sync when told.
 
     ``mark`` is there whenever ``must_sync`` is: made durable after them, before ``durable``.
+    With ``delivers`` the records are written, synced or not, before the block reaches the
+    ledger: its own synced batch makes them durable (a node that applied a block must have its
+    certificate).  Without it and without ``must_sync`` they may wait for the next turn's.
     """
 
     token: int
@@ -36,6 +39,10 @@ class Turn:
     send_now: tuple[Envelope, ...]
     fetch: tuple[Fetch, ...]
     _effects: Effects
+
+    @property
+    def delivers(self) -> bool:
+        return bool(self._effects.deliver)
 
 
 @dataclass(frozen=True, slots=True)

@@ -246,6 +246,14 @@ class Intake:
                 answers[place] = Answer(tx.txid, "mempool-full", "The pool has no room.")
         return new
 
+    def keep(self, verified: Sequence[Transaction]) -> None:
+        """Put what ``verify_bodies`` returned for a proposal into the pool, by the same rules
+        as what arrives by itself: it is known there when it does."""
+        view = Overlay(self._book.read)
+        for tx in verified:
+            if self._refusal(tx, view) is None:
+                self._mempool.add(tx, self._now_ms())
+
     async def verify_bodies(self, raws: Sequence[bytes]) -> list[Transaction] | None:
         """Return ``raws`` parsed and verified for a block; None when one of them is bad.
 

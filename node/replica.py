@@ -254,9 +254,14 @@ class Replica:
             for envelope in turn.send_now:
                 self._send(envelope)
             self._unwritten.extend(turn.records)
-            # What need not survive a crash waits for the next write that must: each way to the
-            # disk's thread and back costs more than the write.
-            if turn.must_sync or turn.bodies or len(self._unwritten) >= UNWRITTEN_MAX:
+            # What nothing rests on waits for the next write: each way to the disk's thread and
+            # back costs more than the write itself.
+            if (
+                turn.must_sync
+                or turn.bodies
+                or turn.delivers
+                or len(self._unwritten) >= UNWRITTEN_MAX
+            ):
                 bodies = [(item.digest, self._body(item.digest).raw) for item in turn.bodies]
                 records, self._unwritten = self._unwritten, []
                 self.counters.syncs += turn.must_sync

@@ -181,6 +181,9 @@ class Supply:
         verified = await self._intake.verify_bodies(raws)
         if verified is None:
             return False
+        # Into the pool too: the push of what we asked for may still be under way, and nothing
+        # is verified twice.
+        self._intake.keep(verified)
         for item in verified:
             waiting.found[item.txid] = item
         waiting.arrived.set()

@@ -18,7 +18,6 @@ from node.book import Committed, Tip
 from node.gossip import encoding
 from node.gossip.protocol import Gossip, Sends, transactions
 from node.intake import Intake
-from node.ledger import accel
 from node.ledger.transaction import Transaction
 from node.log import event
 from node.mempool import Mempool
@@ -55,6 +54,7 @@ class Switchboard:
         self._nudge = asyncio.Event()  # for the task that cosigns
         self._cosign_later: Tip | None = None
         self._cosign_from_s = 0.0
+        self._push_from_s = 0.0
         self._peers: Peers
         self._replica: Replica
         self._supply: Supply
@@ -109,9 +109,18 @@ class Switchboard:
                 self._peers.enqueue(item.peer, item.kind, item.payload)
 
     def admitted(self, new: list[Transaction]) -> None:
-        """Clients brought these: tell the others soon, and look whether to propose."""
+        """Clients brought these: tell the others, and look whether to propose.
+
+        Told at once when it was quiet, so that a proposal does not overtake the push and make
+        its receivers ask for what is under way; else with what comes in the next moment.
+        """
         self._send_all(self._gossip.admitted({tx.txid: tx.raw for tx in new}, _now_ms()))
-        self._flush.set()
+        now_s = asyncio.get_running_loop().time()
+        if now_s >= self._push_from_s:
+            self._push_from_s = now_s + GOSSIP_PAUSE_S
+            self._send_all(self._gossip.flush())
+        else:
+            self._flush.set()
         self._replica.work_arrived()
 
     def applied(self, result: Committed) -> None:
@@ -206,8 +215,7 @@ class Switchboard:
         self._replica.unreachable(peer)
 
     async def run_gossip(self) -> None:
-        """Push what clients brought at once, if nothing was pushed just before; announce what
-        stays pending."""
+        """Push together what came close together; announce what stays pending."""
         loop = asyncio.get_running_loop()
         while True:
             wait_s = min(max(self._gossip.deadline_ms - _now_ms(), 10), 200) / 1000
@@ -216,9 +224,10 @@ class Switchboard:
                 await self._flush.wait()
             finally:
                 timer.cancel()
+            await asyncio.sleep(GOSSIP_PAUSE_S)
             self._flush.clear()
+            self._push_from_s = loop.time() + GOSSIP_PAUSE_S
             self._send_all(self._gossip.tick(_now_ms()))
-            await asyncio.sleep(GOSSIP_PAUSE_S)  # what comes meanwhile leaves in one frame
 
     # --- in ----------------------------------------------------------------------------------
 
@@ -274,7 +283,7 @@ class Switchboard:
 
     async def _on_transactions(self, peer: NodeId, raws: Sequence[bytes]) -> None:
         answers, new = await self._intake.submit(raws)
-        txids = accel.txids(raws)
+        txids = [answer.txid for answer in answers if answer.txid is not None]
         fresh = [tx.txid for tx in new]
         self._send_all(self._gossip.received(peer, txids, fresh, _now_ms()))
         if new:

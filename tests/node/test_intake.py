@@ -144,6 +144,19 @@ async def test_bodies_are_verified_except_for_what_the_pool_holds(room: Room) ->
     assert len(room.pool) == 2
 
 
+async def test_what_came_with_a_proposal_is_known_when_it_arrives_by_itself(room: Room) -> None:
+    """But a late proposal brings nothing into the pool that could enter no block."""
+    good, late = room.chain.raw(), room.chain.raw(expires_height=1)
+    room.chain.commit()
+    found = await room.intake.verify_bodies([good, late])
+    assert found is not None
+    room.intake.keep(found)
+    assert room.pool.pending(9) == [transaction.txid_of(good)]
+    verified = room.intake.verified
+    assert (await room.one(good)).code == "known"
+    assert room.intake.verified == verified
+
+
 @pytest.mark.parametrize("at", [0, CHUNK])
 async def test_one_bad_transaction_spoils_a_body(room: Room, at: int) -> None:
     raws = [room.chain.raw(anchor(str(number))) for number in range(CHUNK + 1)]
