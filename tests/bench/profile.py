@@ -31,9 +31,9 @@ ROLES: Final = ("leader", "follower")
 SHARE: Final = 0.7
 # Hops whose physical limit is measured beside them: row of the microbenchmarks.
 LIMITS: Final = {
-    "intake: verify": "validate_few",
+    "signatures": "validate_few",
     "apply: Merkle log": "merkle_append",
-    "apply: LevelDB": "block_commit",
+    "LevelDB: write": "block_commit",
 }
 
 
@@ -56,18 +56,19 @@ def sampled(bench: Bench, load: Load, rate: float, seconds: float) -> dict[str, 
 
 
 def hop_rows(
-    stacks: dict[tuple[str, ...], float], transactions: float, limits: dict[str, float]
+    hops: dict[str, list[int]], transactions: float, limits: dict[str, float]
 ) -> list[dict[str, Any]]:
-    """Return hops with microseconds per transaction, heaviest first, and their limit."""
-    whole = sum(stacks.values()) or 1.0
+    """Return hops with microseconds and calls per transaction, heaviest first."""
+    whole = sum(ns for ns, _ in hops.values()) or 1
     return [
         {
             "hop": hop,
-            "us_per_tx": weight / 1000 / transactions,
-            "share": weight / whole,
+            "us_per_tx": ns / 1000 / transactions,
+            "calls_per_tx": calls / transactions,
+            "share": ns / whole,
             "limit_us": limits.get(hop),
         }
-        for hop, weight in flame.hops(stacks).items()
+        for hop, (ns, calls) in sorted(hops.items(), key=lambda item: -item[1][0])
     ]
 
 
@@ -87,16 +88,18 @@ def run(options: argparse.Namespace, work: Path) -> dict[str, Any]:
             print(f"sampling at {rate:,.0f}/s for {options.seconds:g} s", flush=True)
             figures = sampled(bench, load, rate, options.seconds)
             texts = {ROLES[at]: settled_file(path) for at, path in paths.items()}
+            clocks = {
+                ROLES[at]: json.loads(path.with_suffix(".hops").read_text())
+                for at, path in paths.items()
+            }
     nodes = {}
     for role, text in texts.items():
         stacks = flame.parse(text)
         done = figures["tx_per_s"] * options.seconds
-        rows = hop_rows(stacks, done, limits)
-        top = list(flame.functions(stacks).items())[:20]
+        rows = hop_rows(clocks[role], done, limits)
         nodes[role] = {
             "us_per_tx": sum(row["us_per_tx"] for row in rows),
             "hops": rows,
-            "functions": [[name, weight / 1000 / done] for name, weight in top],
         }
         title = f"{options.engine}, {role}, {figures['tx_per_s']:,.0f} transactions/s, CPU time"
         (RESULTS / f"profile-{role}.svg").write_text(flame.svg(stacks, title))
@@ -105,19 +108,18 @@ def run(options: argparse.Namespace, work: Path) -> dict[str, Any]:
 
 
 def markdown(result: dict[str, Any]) -> str:
-    """Return hops by role, side by side, and the heaviest functions."""
+    """Return the hops of each role."""
     parts = ["# Where the time goes", "CPU microseconds per transaction on one node."]
     for role, node in result["nodes"].items():
         rows = [
             [row["hop"], report.number(row["us_per_tx"]), f"{row['share']:.1%}",
+             f"{row['calls_per_tx']:.3f}" if row["calls_per_tx"] else "",
              report.number(row["limit_us"])]
             for row in node["hops"]
         ]  # fmt: skip
-        rows.append(["all", report.number(node["us_per_tx"]), "", ""])
-        head = ("hop", "us per transaction", "share", "physical limit, us")
+        rows.append(["all", report.number(node["us_per_tx"]), "", "", ""])
+        head = ("hop", "us per transaction", "share", "calls", "physical limit, us")
         parts += [f"## {role.capitalize()}", report.table(head, rows)]
-        heavy = [[f"`{name}`", report.number(us)] for name, us in node["functions"]]
-        parts.append(report.table(("function, with what it calls outside ours", "us"), heavy))
     return "\n\n".join(parts) + "\n"
 
 
