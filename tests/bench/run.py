@@ -56,7 +56,8 @@ class Run:
         }
 
     def wants(self, *names: str) -> bool:
-        return not self._options.only or self._options.only in names
+        only = self._options.only
+        return not only or any(name in only for name in names)
 
     def save(self) -> None:
         self.result["seconds"] = round(time.monotonic() - self._started, 1)
@@ -88,19 +89,18 @@ class Run:
         quick, only = self._options.quick, self._options.only
         sizes = tuple(self._options.keys) or (KEYS_QUICK if quick else KEYS_FULL)
         for scenario in scenarios.scenarios(sizes):
-            cells = [f"{scenario.name}-{label}" for label in scenario.loads if label]
+            picked = [] if self.wants(scenario.name, scenario.group) else scenario.picked(only)
             if quick and not scenario.quick and not only:
                 continue
-            if not self.wants(scenario.name, scenario.group, *cells):
+            if not picked and not self.wants(scenario.name, scenario.group):
                 continue
             if why := scenarios.why_not(scenario, self.work):
                 self.skip(scenario.name, why)
                 continue
             print(f"{scenario.name}, {scenario.setup}", flush=True)
-            label = only.removeprefix(f"{scenario.name}-") if only in cells else ""
             try:
                 for name, cell in scenarios.run(
-                    scenario, self.plan, self.work, only=label, quick=quick
+                    scenario, self.plan, self.work, only=picked, quick=quick
                 ):
                     self.result["cells"][name] = cell
                     self.save()
@@ -139,7 +139,9 @@ def write_report(result: dict[str, Any]) -> None:
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="about three minutes")
-    parser.add_argument("--only", default="", metavar="NAME", help="one part, group or cluster")
+    parser.add_argument(
+        "--only", nargs="*", default=[], metavar="NAME", help="parts, groups, clusters or loads"
+    )
     parser.add_argument("--seconds", type=float, default=0, help="of one ramp step")
     parser.add_argument("--keys", type=int, nargs="*", default=[], help="sizes of the state")
     parser.add_argument("--soak", type=float, default=0, metavar="MINUTES")

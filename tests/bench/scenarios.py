@@ -7,7 +7,7 @@ one cluster.  A cluster that cannot be measured is noted with its reason, and th
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +20,8 @@ from tests.bench.measure import Bench, Feed, Load, Plan
 from tests.bench.net import Net, Setup
 
 ONE: Final = Content("anchors", 1)
+FIRST: Final = "one"  # how the first load is picked by name
+DEAD: Final = "dead"
 BYTES_PER_KEY: Final = 1500  # on disk: rows, tree pages, indexes, the block body
 
 # suffix of the cell's name, what is sent
@@ -47,6 +49,11 @@ class Scenario:
     bury: bool = False
     quick: tuple[str, ...] = ()  # loads of a quick run; none: not in it
 
+    def picked(self, names: Collection[str]) -> list[str]:
+        """Return the loads that ``names`` picks: cluster-load, "one" for the first, "dead"."""
+        own = [label or FIRST for label in self.loads] + [DEAD] * self.bury
+        return [label for label in own if f"{self.name}-{label}" in names]
+
 
 def scenarios(key_sizes: tuple[int, ...]) -> list[Scenario]:
     everything = tuple(LOADS)
@@ -73,15 +80,20 @@ def scenarios(key_sizes: tuple[int, ...]) -> list[Scenario]:
 
 
 def run(
-    scenario: Scenario, plan: Plan, directory: Path, *, only: str = "", quick: bool = False
+    scenario: Scenario,
+    plan: Plan,
+    directory: Path,
+    *,
+    only: Collection[str] = (),
+    quick: bool = False,
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield (cell name, figures) as they are measured; ``only`` picks one load.
+    """Yield (cell name, figures) as they are measured; ``only``: see ``Scenario.picked``.
 
     Raises what the cluster raises; what was yielded before stands.
     """
     setup = scenario.setup
     listed = scenario.quick or ("",) if quick else scenario.loads
-    labels = [only] if only else listed
+    labels = [label for label in scenario.loads if (label or FIRST) in only] if only else listed
     latency = scenario.latency and (scenario.group == "engines" or not quick)
     with (
         tempfile.TemporaryDirectory(dir=directory, ignore_cleanup_errors=True) as name,
@@ -97,12 +109,12 @@ def run(
         for at, label in enumerate(labels):
             title = f"{scenario.name}-{label}" if label else scenario.name
             print(f"  {title}", flush=True)
-            cell = bench.cell(LOADS[label], latency=latency and at == 0)
+            cell = bench.cell(LOADS[label], latency=latency and at == 0 and not label)
             cell |= about
             if gap_s is not None:
                 cell["gap_s"] = gap_s
             yield title, cell
-        if scenario.bury and not only:
+        if scenario.bury and (not only or DEAD in only):
             yield f"{scenario.name}-dead", _buried(bench, scenario, about)
 
 

@@ -155,7 +155,15 @@ def test_every_cell_has_one_name_and_goals_find_theirs():
 
 
 def test_options_of_the_command_line():
-    options = run.parse(["--quick", "--only", "pbft-4", "--seconds", "2", "--keys", "10", "20"])
-    assert (options.quick, options.only, options.seconds) == (True, "pbft-4", 2)
+    line = ["--quick", "--only", "pbft-4", "etcd-3", "--seconds", "2", "--keys", "10", "20"]
+    options = run.parse(line)
+    assert (options.quick, options.only, options.seconds) == (True, ["pbft-4", "etcd-3"], 2)
     assert options.keys == [10, 20]
     assert run.parse(["--soak", "5"]).soak == 5
+
+
+def test_loads_of_a_cluster_are_picked_by_name():
+    (scenario,) = [item for item in scenarios((10,)) if item.name == "pbft-4"]
+    assert scenario.picked(["pbft-4-one", "pbft-4-dead", "raft-3-one"]) == ["one", "dead"]
+    assert scenario.picked(["pbft-4-batch"]) == ["batch"]
+    assert scenario.picked(["pbft-4", "pbft-4-distinct"]) == []
