@@ -10,6 +10,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from node import eventloop
 from node import keys as keystore
 from node.config import Config
 from node.errors import ChartsealError
@@ -129,6 +130,7 @@ async def supervise(parts: Parts, stop: asyncio.Event) -> None:
         asyncio.create_task(parts.switchboard.run_cosigning(), name="cosigning"),
         asyncio.create_task(parts.reporter.run(), name="reporting"),
         asyncio.create_task(parts.loop_lag.run(), name="loop-lag"),
+        asyncio.create_task(eventloop.collect_when_quiet(parts.quiet), name="collector"),
         asyncio.create_task(until_stopped(), name="stop"),
     ]
     ends: list[asyncio.Future[None]] = [*tasks, parts.peers.failure]

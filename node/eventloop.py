@@ -8,19 +8,23 @@ import asyncio
 import gc
 import os
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from node.errors import ChartsealError
 
 VARIABLE: Final = "CHARTSEAL_LOOP"
+LOOK_S: Final = 1.0
 CHOICES: Final = ("auto", "uvloop", "asyncio")
 # A thread that computes gives the loop its turn after this long.  With Python's 5 ms a vote
 # would wait that long for the lock at each of its half a dozen steps through a busy node.
 SWITCH_S: Final = 0.0001
-# Young objects that start a collection, and how often older ones are looked at.  Nothing here
-# makes cycles by the thousand; Python's 700 and 10 cost 5 % of a busy node.
-COLLECT_AFTER: Final = (20_000, 50, 100)
+# Young objects that start a collection, and how often older ones are looked at.  All of them
+# only when it is quiet (``collect_when_quiet``): with a full pool that takes 0.2 s, in which no
+# vote is answered, and Python's 700, 10 and 10 did it all the time, for 5 % of a busy node.
+COLLECT_AFTER: Final = (2_000, 10, 1_000_000_000)
+COLLECT_EVERY_S: Final = 300.0
+COLLECT_LATEST_S: Final = 1800.0  # quiet or not; few cycles live long enough to wait for it
 
 
 def chosen() -> str:
@@ -49,6 +53,18 @@ def run(main: Coroutine[Any, Any, None]) -> None:
     gc.set_threshold(*COLLECT_AFTER)
     with asyncio.Runner(loop_factory=_factory()) as runner:
         runner.run(main)
+
+
+async def collect_when_quiet(quiet: Callable[[], bool]) -> None:
+    """Collect all garbage every few minutes, at a moment when ``quiet`` says yes; for ever."""
+    loop = asyncio.get_running_loop()
+    last_s = loop.time()
+    while True:
+        await asyncio.sleep(LOOK_S)
+        waited_s = loop.time() - last_s
+        if waited_s >= COLLECT_LATEST_S or (waited_s >= COLLECT_EVERY_S and quiet()):
+            gc.collect()
+            last_s = loop.time()
 
 
 def _factory() -> Any:

@@ -62,6 +62,10 @@ class Parts:
     loop_lag: LoopLag
     metrics: Metrics
 
+    def quiet(self) -> bool:
+        """Return whether nothing waits to be ordered or applied."""
+        return not len(self.switchboard.mempool) and not self.replica.backlog()
+
 
 def body_loader(store: Store) -> Callable[[bytes], Body | None]:
     """Return a reader of stored bodies.  What our own disk holds was verified before."""

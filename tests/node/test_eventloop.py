@@ -57,3 +57,31 @@ def test_an_unknown_loop_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(eventloop.VARIABLE, "fast")
     with pytest.raises(ChartsealError, match="auto, uvloop, asyncio"):
         eventloop.chosen()
+
+
+async def test_all_garbage_is_collected_when_it_is_quiet_or_has_waited_too_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(eventloop, "LOOK_S", 0.001)
+    monkeypatch.setattr(eventloop, "COLLECT_EVERY_S", 0.0)
+    collected, quiet, asked = asyncio.Event(), [False], asyncio.Event()
+    monkeypatch.setattr(gc, "collect", collected.set)
+
+    def is_quiet() -> bool:
+        asked.set()
+        return quiet[0]
+
+    async def until_collected() -> None:
+        async with asyncio.timeout(10):
+            await collected.wait()
+        collected.clear()
+
+    task = asyncio.ensure_future(eventloop.collect_when_quiet(is_quiet))
+    await asked.wait()
+    assert not collected.is_set(), "busy"
+    quiet[0] = True
+    await until_collected()
+    quiet[0] = False
+    monkeypatch.setattr(eventloop, "COLLECT_LATEST_S", 0.0)
+    await until_collected()
+    task.cancel()
