@@ -120,7 +120,7 @@ class LevelKV(_Reader):
                 max_file_size=TABLE_BYTES_MAX,
                 max_open_files=OPEN_FILES_MAX,
                 bloom_filter_bits=BLOOM_BITS_PER_KEY,
-                compression=None,  # hashes and signatures do not compress; Snappy took 13 %
+                compression=None,  # hashes do not compress; Snappy took 13 % under batches
             )
         except _ENGINE_ERRORS as error:
             if "lock " in str(error) or "already held" in str(error):

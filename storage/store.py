@@ -198,8 +198,8 @@ class Store(Reader):
     def _flatten(self, records: Sequence[Record]) -> dict[bytes, bytes | None]:
         """Return the net effect of ``records``; LevelDB itself has no range delete.
 
-        What a range holds is looked up among the names in memory: a scan would step over all
-        that was deleted there before, 0.4 ms a block after a minute.
+        What a range holds is looked up among the names in memory: a scan steps over all that
+        was deleted there before, for 0.2 ms a range after 600 blocks and 1.4 ms after 3,000.
         """
         batch: dict[bytes, bytes | None] = {}
         names = self._records
