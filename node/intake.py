@@ -54,7 +54,7 @@ class _Job:
     raws: Sequence[bytes]
     done: asyncio.Future[None]
     taken: int = 0
-    answers: list[Answer] = field(default_factory=list)
+    answers: dict[int, Answer] = field(default_factory=dict)  # by place: workers overtake
     new: list[Transaction] = field(default_factory=list)
 
     def fail(self, error: BaseException) -> None:
@@ -103,7 +103,7 @@ class Intake:
             self._workers.add(worker)
             worker.add_done_callback(self._worker_ended)
         await job.done
-        return job.answers, job.new
+        return [job.answers[place] for place in range(len(raws))], job.new
 
     def _worker_ended(self, worker: asyncio.Task[None]) -> None:
         self._workers.discard(worker)
@@ -138,7 +138,7 @@ class Intake:
             mine = answers[at : at + end - start]
             at += end - start
             added = [next(fresh) for answer in mine if answer.code == "accepted"]
-            job.answers += mine
+            job.answers.update(zip(range(start, end), mine, strict=True))
             job.new += added
             if job.done.cancelled():
                 # Nobody is left who would tell the other members.

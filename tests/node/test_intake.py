@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from node import intake
 from node.intake import CHUNK, THREAD_CHECKS_MIN, Answer, Intake
 from node.ledger import accel, transaction
 from node.ledger.frame import Check
@@ -205,6 +206,35 @@ async def test_what_arrives_meanwhile_is_verified_together(
         [],
         raws[3:11],
     ]
+
+
+async def test_answers_keep_their_order_when_one_worker_overtakes_another(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With cores for two, a call may be cut in two batches, of which the second ends first."""
+    monkeypatch.setattr(room.intake, "_workers_max", 2)
+    monkeypatch.setattr(intake, "_batch", lambda: 2)
+    second = asyncio.Event()
+    batches: list[int] = []
+
+    async def verified(checks: Sequence[Check]) -> list[bool]:
+        batches.append(len(checks))
+        if len(batches) == 1:
+            await second.wait()
+        else:
+            second.set()
+        return accel.verify_batch(checks)
+
+    monkeypatch.setattr(intake, "_verified", verified)
+    raws = [room.chain.raw(anchor(str(number))) for number in range(4)]
+    sent = [raws[0], broken(raws[1]), raws[2], raws[3]]
+    first = asyncio.ensure_future(room.intake.submit(sent))
+    other = asyncio.ensure_future(room.intake.submit([room.chain.raw()]))
+    answers, new = await first
+    await other
+    assert [item.txid for item in answers] == [transaction.txid_of(raw) for raw in sent]
+    assert [item.taken for item in answers] == [True, False, True, True]
+    assert {tx.raw for tx in new} == {raws[0], raws[2], raws[3]}
 
 
 async def test_a_call_that_is_given_up_leaves_nothing_in_the_pool(room: Room) -> None:
