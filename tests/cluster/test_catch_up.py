@@ -104,7 +104,12 @@ def leader(cluster: Cluster) -> int:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         alive = [at for at in range(len(names)) if cluster.alive(at)]
-        said = {cluster.client(at).get("/v1/status")["engine"]["leader"] for at in alive}
+        try:
+            said = {cluster.client(at).get("/v1/status")["engine"]["leader"] for at in alive}
+        except ChartsealError as error:  # one of them has only just begun
+            assert error.code == "node-unreachable", error
+            time.sleep(0.1)
+            continue
         if len(said) == 1 and None not in said:
             return names.index(said.pop())
         time.sleep(0.05)
