@@ -85,9 +85,10 @@ async def run(config: Config, *, passphrase: bytes, stop: asyncio.Event) -> None
             raise ChartsealError("port-in-use", f"p2p.listen {config.p2p.listen}") from error
         stack.push_async_callback(parts.peers.close)
         render = parts.metrics.render
-        await _serve(stack, build_ops(parts.service, metrics=render), config.ops.listen, "ops")
         api = build_api(parts.service, config=config, metrics=render)
         await _serve(stack, api, config.api.listen, "api", config=config)
+        # Last: /readyz must not say yes while clients are still refused a connection.
+        await _serve(stack, build_ops(parts.service, metrics=render), config.ops.listen, "ops")
         parts.switchboard.resume(parts.service.book.tip)
         await supervise(parts, stop)
         event("node.stop", height=parts.service.book.tip.height)
