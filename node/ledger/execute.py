@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 
 from consensus import wire
 from consensus.codec import Malformed
-from node.ledger import registry, rules
+from node.ledger import clock, registry, rules
 from node.ledger.block import Header
-from node.ledger.rules import Context, Refused, Result
+from node.ledger.genesis import Institution
+from node.ledger.rules import Context, Moment, Refused, Result
 from node.ledger.state import Overlay, Read, SignerRow, institution, parameters, signer_key
 from node.ledger.transaction import Op, Transaction
 
@@ -36,6 +37,7 @@ def execute(
     """
     view = Overlay(read)
     outcome = Outcome()
+    _fire_alarms(header, view, outcome)
     for offset, transaction in enumerate(transactions):
         child = view.child()
         context_index: list[tuple[bytes, bytes]] = []
@@ -50,6 +52,22 @@ def execute(
         outcome.codes.append(rules.APPLIED.number)
     outcome.writes = view.writes
     return outcome
+
+
+def _fire_alarms(header: Header, view: Overlay, outcome: Outcome) -> None:
+    """Do what was due by this block's time, before any of its transactions."""
+    moment = Moment(
+        view=view,
+        network=header.network,
+        height=header.height,
+        time_ms=header.time_ms,
+        index=outcome.index,
+    )
+    for _ in range(clock.FIRED_PER_BLOCK_MAX):
+        due = clock.pop_due(view, header.time_ms)
+        if due is None:
+            return
+        registry.ALARMS[due.name].fire(moment, due.key)
 
 
 def admissible(
@@ -69,7 +87,7 @@ def admissible(
 
 def _check_envelope(
     transaction: Transaction, view: Overlay, network: bytes, height: int
-) -> None:
+) -> Institution:
     payload = transaction.payload
     if payload.network != network:
         raise Refused(rules.WRONG_NETWORK)
@@ -80,9 +98,13 @@ def _check_envelope(
     signer = view.load_shared(SignerRow, signer_key(transaction.keys[0]))
     if signer is None or signer.org != payload.org:
         raise Refused(rules.UNKNOWN_SIGNER)
+    org = institution(view, payload.org)
+    if org is None:  # suspended by the members' vote
+        raise Refused(rules.UNKNOWN_SIGNER)
     for op in payload.ops:
         if op.kind not in registry.OPERATIONS:
             raise Refused(rules.OP_UNKNOWN)
+    return org
 
 
 def _apply(
@@ -93,10 +115,7 @@ def _apply(
     leaf_index: int,
 ) -> int:
     """Apply every operation; return how many commitments they anchored."""
-    _check_envelope(transaction, view, header.network, header.height)
-    org = institution(view, transaction.payload.org)
-    if org is None:
-        raise Refused(rules.UNKNOWN_SIGNER)
+    org = _check_envelope(transaction, view, header.network, header.height)
     context = Context(
         view=view,
         network=header.network,

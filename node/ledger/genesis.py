@@ -17,8 +17,21 @@ from node.ledger.transaction import ORG_PATTERN
 
 TAG: Final = b"chartseal/genesis/v1\x00"
 GENESIS_BYTES_MAX: Final = 1 << 20
+INSTITUTIONS_MAX: Final = 1000  # whoever joins is compared with all of them
 ROLES: Final = frozenset(
-    {"author", "custodian", "payer", "regulator", "laboratory", "research", "supplier"}
+    {
+        "author",
+        "custodian",
+        "dispenser",
+        "ethics",
+        "laboratory",
+        "manufacturer",
+        "payer",
+        "regulator",
+        "research",
+        "store",
+        "supplier",
+    }
 )
 ENGINES: Final = ("pbft", "raft")
 
@@ -107,6 +120,8 @@ class Genesis:
         ids = [item.id for item in self.institutions]
         if ids != sorted(set(ids)):
             raise ValueError("institutions must be unique and ascending by id")
+        if len(ids) > INSTITUTIONS_MAX:
+            raise ValueError("at most 1000 institutions")
         if not self.validators:
             raise ValueError("at least one institution must be a validator")
         keys = [

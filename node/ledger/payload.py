@@ -77,7 +77,8 @@ def _ops(value: Any) -> tuple[Op, ...]:
     return tuple(ops)
 
 
-def _payload_of(value: Any) -> Payload:
+def payload_of(value: Any) -> Payload:
+    """Return a decoded payload as its record; raises ``TransactionMalformed``."""
     if type(value) is not list or len(value) != 6:
         raise TransactionMalformed("payload is not an array of six")
     if type(value[0]) is not int or value[0] != PAYLOAD_VERSION:  # True equals 1 in Python
@@ -108,4 +109,4 @@ def parse_frame(raw: bytes, frame: Frame) -> Transaction:
         value = codec.decode(frame.payload, size_max=TRANSACTION_BYTES_MAX)
     except Malformed as error:
         raise TransactionMalformed(f"payload: {error}") from error
-    return Transaction(raw, txid_of(raw), _payload_of(value), frame.keys)
+    return Transaction(raw, txid_of(raw), payload_of(value), frame.keys)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from node.ledger import clock
 from node.ledger.genesis import Institution
 from node.ledger.state import Overlay
 
@@ -52,23 +53,57 @@ class Refused(Exception):
         self.result = result
 
 
-@dataclass(slots=True)
-class Context:
-    """What one operation may see and do.  ``index`` collects rows for look-ups: derived data,
-    outside the state root, rebuilt from the log if lost.  ``anchored`` counts commitments, for
-    metrics."""
+@dataclass(slots=True, kw_only=True)
+class Moment:
+    """Where and when something happens.  ``index`` collects rows for look-ups: derived data,
+    outside the state root, rebuilt from the log if lost."""
 
     view: Overlay
     network: bytes
     height: int
     time_ms: int
+    index: list[tuple[bytes, bytes]] = field(default_factory=list)
+
+    def alarm(self, name: str, key: bytes, *, time_ms: int) -> None:
+        """Have the alarm ``name`` fire for ``key`` in the first block at or after ``time_ms``.
+
+        It cannot be taken back: what fires looks whether it still matters.
+        """
+        clock.set_alarm(self.view, name, key, time_ms=time_ms)
+
+
+@dataclass(slots=True, kw_only=True)
+class Context(Moment):
+    """What one operation may see and do.  ``anchored`` counts commitments, for metrics."""
+
     org: Institution
-    keys: tuple[bytes, ...]
+    keys: tuple[bytes, ...]  # the author's first, then those of the co-signers
     txid: bytes
     leaf_index: int
     op_index: int = 0
     anchored: int = 0
-    index: list[tuple[bytes, bytes]] = field(default_factory=list)
+
+    @property
+    def place(self) -> bytes:
+        """Return leaf index (be64) and position (be16): unique, in ledger order."""
+        return self.leaf_index.to_bytes(8, "big") + self.op_index.to_bytes(2, "big")
+
+    def signed_by(self, key: bytes) -> bool:
+        """Return whether ``key`` signed this transaction, as author or co-signer."""
+        return key in self.keys
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """What happens when a clock runs out.
+
+    ``fire`` is given the key that the alarm was set for, sees the state as it stands then, and
+    must not raise: nobody is there to be refused.
+    """
+
+    name: str  # family.word
+    fire: Callable[[Moment, bytes], None]
+    say: str
 
 
 @dataclass(frozen=True, slots=True)

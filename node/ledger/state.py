@@ -18,6 +18,8 @@ PARAMETERS_KEY: Final = b"parameters"
 ENGINE_KEY: Final = b"engine"
 EPOCH_KEY: Final = b"epoch"
 INSTITUTION_PREFIX: Final = b"institution/"
+SUSPENDED_PREFIX: Final = b"suspended/"
+INSTITUTIONS_KEY: Final = b"institutions"
 SIGNER_PREFIX: Final = b"signer/"
 VOTERS_PREFIX: Final = b"voters/"
 
@@ -33,9 +35,24 @@ class SignerRow:
     since_height: int
 
 
+@dataclass(frozen=True, slots=True)
+class Institutions:
+    """How many institutions there are: ``institution_at_key`` counts them from 0, so that a
+    list of them can be proven to leave nobody out."""
+
+    count: int
+
+
 @lru_cache(maxsize=1024)
 def _decoded(kind: Any, raw: bytes) -> Any:
     return wire.decode(kind, raw, size_max=VALUE_BYTES_MAX)
+
+
+def load_from(read: Read, kind: type[T], key: bytes) -> T | None:
+    """Return the record that ``read`` has under ``key``.  Our own state always decodes; if
+    not, stop.  ``read``: ``Overlay.get`` in a rule, ``Facts.get`` in a question."""
+    raw = read(key)
+    return None if raw is None else wire.decode(kind, raw, size_max=VALUE_BYTES_MAX)
 
 
 class Overlay:
@@ -68,9 +85,8 @@ class Overlay:
         self._records.pop(key, None)
 
     def load(self, kind: type[T], key: bytes) -> T | None:
-        """Return the record under ``key``.  Our own state always decodes; if not, stop."""
-        raw = self.get(key)
-        return None if raw is None else wire.decode(kind, raw, size_max=VALUE_BYTES_MAX)
+        """Return the record under ``key``; see ``load_from``."""
+        return load_from(self.get, kind, key)
 
     def load_shared(self, kind: type[T], key: bytes) -> T | None:
         """Like ``load``, for the few records that every transaction reads: looked up once for
@@ -101,6 +117,17 @@ def institution_key(org: str) -> bytes:
     return INSTITUTION_PREFIX + org.encode("ascii")
 
 
+def institution_at_key(number: int) -> bytes:
+    """Return where the id of the institution of that number stands, from 0 in order of
+    arrival; the founders are ascending by id."""
+    return b"institution-at/" + number.to_bytes(8, "big")
+
+
+def suspended_key(org: str) -> bytes:
+    """Return where the row of an institution waits while it is suspended."""
+    return SUSPENDED_PREFIX + org.encode("ascii")
+
+
 def signer_key(key: bytes) -> bytes:
     return SIGNER_PREFIX + key
 
@@ -109,11 +136,16 @@ def voters_key(epoch: int) -> bytes:
     return VOTERS_PREFIX + epoch.to_bytes(8, "big")
 
 
-def epoch_of(view: Overlay) -> int:
+def epoch_from(read: Read) -> int:
     """Return the epoch in force: how often the voters have changed."""
-    raw = view.get(EPOCH_KEY)
+    raw = read(EPOCH_KEY)
     assert raw is not None, "every ledger starts with an epoch"
     return int(codec.decode(raw, size_max=9))
+
+
+def epoch_of(view: Overlay) -> int:
+    """Like ``epoch_from``, in a rule."""
+    return epoch_from(view.get)
 
 
 def voters(view: Overlay, epoch: int) -> Voters | None:
@@ -122,6 +154,7 @@ def voters(view: Overlay, epoch: int) -> Voters | None:
 
 
 def institution(view: Overlay, org: str) -> Institution | None:
+    """Return an institution that may act; None for one that is unknown or suspended."""
     return view.load_shared(Institution, institution_key(org))
 
 
@@ -138,6 +171,11 @@ def genesis_state(genesis: Genesis) -> dict[bytes, bytes]:
         (ENGINE_KEY, genesis.engine.encode("ascii")),
         (EPOCH_KEY, b"\x00"),
         (voters_key(0), wire.encode(voters_of(0, genesis.validators))),
+        (INSTITUTIONS_KEY, wire.encode(Institutions(len(genesis.institutions)))),
+        *(
+            (institution_at_key(number), item.id.encode("ascii"))
+            for number, item in enumerate(genesis.institutions)
+        ),
         *((institution_key(item.id), wire.encode(item)) for item in genesis.institutions),
         *(
             (signer_key(item.identity_key), wire.encode(SignerRow(item.id, 0)))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from node.ledger import execute, rules, transaction
 from node.ledger.block import Header
 from node.ledger.execute import Outcome, admissible
+from node.ledger.facts import records
 from node.ledger.families import record
 from node.ledger.rules import Result
 from node.ledger.state import Overlay, genesis_state, signer_key
@@ -39,7 +40,7 @@ def near(maker: Chain, *ops: Op, org: str = "alder", expires_height: int = 50) -
 def test_an_applied_transaction_leaves_writes_and_index(maker: Chain) -> None:
     outcome = run(near(maker, anchor("a")))
     assert outcome.codes == [0]
-    assert list(outcome.writes) == [record.record_key(digest("a"))]
+    assert list(outcome.writes) == [records.record_key(digest("a"))]
     assert len(outcome.index) == 2
 
 
@@ -68,7 +69,7 @@ def test_a_refused_transaction_does_not_disturb_its_neighbours(maker: Chain) -> 
         near(maker, anchor("b")),
     )
     assert outcome.codes == [0, record.EXISTS.number, 0]
-    assert set(outcome.writes) == {record.record_key(digest(name)) for name in "ab"}
+    assert set(outcome.writes) == {records.record_key(digest(name)) for name in "ab"}
     leaves = {
         int.from_bytes(item[34:42], "big") for item, _ in outcome.index if item[:1] == b"c"
     }

@@ -39,7 +39,13 @@ def test_genesis_state_holds_parameters_institutions_and_their_signers() -> None
     assert state.epoch_of(view) == 0
     assert state.voters(view, 0) == voters_of(0, founded.validators)
     assert state.voters(view, 1) is None
-    assert len(state.genesis_state(founded)) == 4 + 2 * len(founded.institutions)
+    listed = [
+        view.get(state.institution_at_key(number))
+        for number in range(len(founded.institutions))
+    ]
+    assert listed == [item.id.encode() for item in founded.institutions]
+    assert view.load(state.Institutions, state.INSTITUTIONS_KEY) == state.Institutions(5)
+    assert len(state.genesis_state(founded)) == 5 + 3 * len(founded.institutions)
 
 
 def test_only_identity_keys_sign_transactions() -> None:

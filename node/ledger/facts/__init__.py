@@ -1,0 +1,1 @@
+"""What families share: rows of state, their keys, and pure functions over them."""
