@@ -9,14 +9,14 @@ the same bytes.  Crash after: the height has moved and the engine is told so.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from consensus import codec
 from consensus.types import Applied
 from node.bodies import Body
+from node.ledger import accel, merkle
 from node.ledger import block as blocks
-from node.ledger import merkle
 from node.ledger.block import Header, Seal
 from node.ledger.execute import Outcome, execute
 from node.ledger.families.evidence import STATE_PREFIX as EVIDENCE_PREFIX
@@ -31,12 +31,14 @@ from node.ledger.state import (
 from node.ledger.tiles import TileLog
 from node.ledger.transaction import Transaction
 from storage.commit import BlockCommit
+from storage.history import Replaced
 from storage.store import Store
 
 DIRTY_PREFIX: Final = b"dirty/"
 LEAF_PREFIX: Final = b"leaf/"
 SHARED_PREFIXES: Final = (PARAMETERS_KEY, SIGNER_PREFIX, INSTITUTION_PREFIX)
 SHARED_ROWS_MAX: Final = 4096
+HISTORY_BLOCKS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +78,29 @@ class Committed:
 
 
 class Book:
-    def __init__(self, store: Store, genesis: Genesis) -> None:
+    def __init__(
+        self,
+        store: Store,
+        genesis: Genesis,
+        *,
+        history_blocks: int = HISTORY_BLOCKS,
+        history_above: int = 1,
+    ) -> None:
+        """Take up the ledger where ``store`` stands.
+
+        ``history_blocks``: how far back state stays readable, 0 for not at all.  What blocks
+        up to ``history_above`` replaced is never kept (before block 1 there is nothing).
+        """
         self._store = store
+        self._history_blocks = history_blocks
+        self._history_above = history_above
         self._genesis = genesis
         self.network = genesis.network
         self.parameters: Parameters = genesis.parameters
         self._members_digest = members_digest(0, genesis.validators)
         self._origin_state = genesis_state(genesis)
-        self._tree = StateTree(store.page)
+        self._tree = StateTree(self._read_page)
+        self._pages_read: dict[bytes, bytes | None] = {}  # of the block being applied
         self._shared: dict[bytes, bytes | None] = {}
         self.tip = self._load_tip()
         self._log = TileLog(self.tip.log_size, store.tile)
@@ -140,10 +157,19 @@ class Book:
         assert header.height == tip.height + 1, f"block {header.height} after {tip.height}"
         assert header.parent == tip.digest, f"block {header.height} has another parent"
         fresh = self._fresh(body.transactions)
-        outcome = execute(header, fresh, self.read, first_index=tip.log_size)
+        seen: dict[bytes, bytes | None] = {}
+
+        def read(key: bytes) -> bytes | None:
+            value = seen[key] = self.read(key)
+            return value
+
+        outcome = execute(header, fresh, read, first_index=tip.log_size)
         if tip.height == 0:
             outcome.writes = {**self._origin_state, **outcome.writes}
+        self._pages_read = {}
         commit, after = self._prepare(body, fresh, outcome, digest, certificate, position)
+        if self._history_blocks:
+            commit = replace(commit, replaced=self._replaced(commit, seen))
         self._store.commit(commit)
         self.tip = after
         if any(key.startswith(SHARED_PREFIXES) for key in outcome.writes):
@@ -151,6 +177,36 @@ class Book:
         txids = tuple(item.txid for item in body.transactions)
         evidence = tuple(key for key in outcome.writes if key.startswith(EVIDENCE_PREFIX))
         return Committed(after, txids, tuple(outcome.codes), outcome.anchored, evidence)
+
+    def _read_page(self, key: bytes) -> bytes | None:
+        raw = self._pages_read[key] = self._store.page(key)
+        return raw
+
+    def _replaced(
+        self, commit: BlockCommit, seen: dict[bytes, bytes | None]
+    ) -> Replaced | None:
+        """Return what the block replaces, from what was read to apply it.
+
+        None: the history begins above this block.
+        """
+        if commit.height <= self._history_above:
+            return None
+        unread = [key for key, _ in commit.state if key not in seen]
+        seen.update(zip(unread, self._store.state_get_many(unread), strict=True))
+        state = [
+            (key, before)
+            for key, value in commit.state
+            if (before := seen[key]) is not None and before != value
+        ]
+        read = self._pages_read
+        changed = [
+            (key, page, after)
+            for key, after in commit.state_pages
+            if (page := read.get(key)) is not None
+        ]
+        lost = accel.pages_lost([(page, after) for _, page, after in changed])
+        pages = [(key, raw) for (key, _, _), raw in zip(changed, lost, strict=True)]
+        return Replaced(state=state, pages=pages, blocks=self._history_blocks)
 
     def _fresh(self, transactions: Sequence[Transaction]) -> list[Transaction]:
         """Drop what the chain already holds: a txid commits once, whoever proposes it again."""

@@ -3,9 +3,9 @@
 Owns: the second opinion.  ``storage.check`` reads every byte and link; here the chain is
 applied again from genesis into a scratch directory, and every row that an applied ledger
 holds must be what that gives: block rows, seals, log tiles, state, state pages, transaction
-and index rows.  Ordering certificates and cosigned checkpoints are verified, and the state
-tree is built once more from nothing but its pairs.  Refuses: to repair, and to trust a stored
-result.
+and index rows, and what each block replaced as far back as that is kept.  Ordering
+certificates and cosigned checkpoints are verified, and the state tree is built once more from
+nothing but its pairs.  Refuses: to repair, and to trust a stored result.
 Invariant: memory is bounded by one block and ``FINDINGS_MAX`` findings; the scratch directory
 grows to about the size of ``kv`` and is removed, whatever happens.
 
@@ -42,6 +42,7 @@ from storage import keys
 from storage.blocks import BlockRow
 from storage.check import CheckReport, Code, Finding, Progress, check
 from storage.errors import Corrupt, StorageFailure
+from storage.history import History
 from storage.kv import KV
 from storage.level import LevelKV
 from storage.segments import Segments
@@ -59,8 +60,13 @@ _WORDS: Final[dict[bytes, tuple[Code, str]]] = {
     keys.PAGE: (Code.LEDGER_WRONG, "state page"),
     keys.TRANSACTION: (Code.LEDGER_WRONG, "transaction row"),
     keys.INDEX: (Code.LEDGER_WRONG, "index row"),
+    keys.STATE_WAS: (Code.LEDGER_WRONG, "older state value"),
+    keys.PAGE_WAS: (Code.LEDGER_WRONG, "older state page"),
+    keys.WAS_AT: (Code.LEDGER_WRONG, "list of older rows"),
     keys.APPLIED[:1]: (Code.APPLIED_WRONG, "applied record"),
 }
+# What blocks replaced, up to the height in the last eight bytes of each key.
+_HISTORY: Final = frozenset({keys.STATE_WAS, keys.PAGE_WAS, keys.WAS_AT})
 # Rows that one block writes and no later one changes: comparable after half a replay.
 _SETTLED: Final = frozenset({keys.BLOCK, keys.HEIGHT_OF, keys.SEAL, keys.TRANSACTION})
 
@@ -113,13 +119,18 @@ class _ScratchKV(LevelKV):
 class _Scratch:
     """The second copy: a book over rows of its own.  Bodies stay in the first copy."""
 
-    def __init__(self, genesis: Genesis, directory: Path) -> None:
+    def __init__(self, genesis: Genesis, directory: Path, history: History | None) -> None:
         (directory / "segments").mkdir()
         self._kv: KV = _ScratchKV(directory / "kv", create=True)
         self.store = Store(
             self._kv, Segments(directory / "segments"), network=genesis.network, create=True
         )
-        self.book = Book(self.store, genesis)
+        if history is None:
+            self.book = Book(self.store, genesis, history_blocks=0)
+        else:
+            self.book = Book(
+                self.store, genesis, history_blocks=keys.HEIGHT_MAX, history_above=history.floor
+            )
 
     def apply(self, body: Body, row: BlockRow, certificate: bytes) -> None:
         """Execute one block; ``row`` lends only the engine's position, which no rule reads."""
@@ -149,9 +160,11 @@ class _Audit:
         applied = store.applied()
         self._top = 0 if applied is None else applied.height
         self._state_height = 0 if applied is None else applied.state_height
+        self._history: History | None = None
 
     def run(self) -> Generator[Finding]:
-        scratch = _Scratch(self._genesis, self._directory)
+        yield from self._read_history()
+        scratch = _Scratch(self._genesis, self._directory, self._history)
         with scratch.store:
             whole = True
             try:
@@ -161,6 +174,18 @@ class _Audit:
                 yield stopped.finding
             yield from self._compare(scratch.store, whole=whole)
         yield from self._checkpoints()
+
+    def _read_history(self) -> Iterator[Finding]:
+        """Find out from where on what blocks replaced must be there and complete."""
+        try:
+            history = self._store.history()
+        except Corrupt as damage:
+            yield _wrong("bounds of the history", damage.what)
+            return
+        if history is not None and history.last > self._top:
+            yield _wrong("bounds of the history", f"above the applied height {self._top}")
+        elif history is not None and history.last == self._top:
+            self._history = history
 
     # --- the replay --------------------------------------------------------------------------
 
@@ -262,8 +287,11 @@ class _Audit:
         """Compare every row of the ledger; after half a replay only what is settled by then."""
         self._progress("compare", 0, 0)
         letters = frozenset(_WORDS) if whole else _SETTLED
-        stored = _rows(self._store, letters)
-        again = _rows(scratch, letters)
+        floor = 0 if self._history is None else self._history.floor
+        if self._history is None:
+            letters -= _HISTORY
+        stored = _rows(self._store, letters, floor)
+        again = _rows(scratch, letters, floor)
         for key, how in _differences(stored, again):
             if how == "not expected" and not whole:
                 continue
@@ -301,11 +329,18 @@ def _wrong(where: str, detail: str) -> Finding:
     return Finding(Code.LEDGER_WRONG, where, detail)
 
 
-def _rows(store: Store, letters: frozenset[bytes]) -> Pairs:
-    """Yield the rows of the ledger proper in key order; schema and tail are storage's own."""
-    own = (keys.SCHEMA, keys.TAIL)
+def _rows(store: Store, letters: frozenset[bytes], floor: int) -> Pairs:
+    """Yield the rows of the ledger proper in key order; schema and tail are storage's own.
+
+    What blocks up to ``floor`` replaced waits for its end and is passed over.
+    """
+    own = (keys.SCHEMA, keys.TAIL, keys.HISTORY)
     return (
-        (key, value) for key, value in store.scan_all() if key[:1] in letters and key not in own
+        (key, value)
+        for key, value in store.scan_all()
+        if key[:1] in letters
+        and key not in own
+        and (key[:1] not in _HISTORY or int.from_bytes(key[-8:], "big") > floor)
     )
 
 

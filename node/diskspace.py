@@ -22,6 +22,11 @@ class DiskSpace:
         self._low = False
         self.free_bytes = 0
 
+    @property
+    def path(self) -> Path:
+        """The directory of the ledger's files."""
+        return self._path
+
     def low(self) -> bool:
         """Return whether clients' writes must be refused now."""
         now = time.monotonic()

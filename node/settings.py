@@ -127,6 +127,9 @@ class Storage:
     min_free_bytes: Annotated[
         int, About("size", "free disk space below which clients' writes are refused")
     ] = 256 << 20
+    state_history_blocks: Annotated[
+        int, About("count", "blocks back to which older state can be read and proven; 0: none")
+    ] = 10_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -194,6 +194,11 @@ def build_pool(config: Config) -> Mempool:
     )
 
 
+def build_book(config: Config, genesis: Genesis, store: Store) -> Book:
+    """Return the applied ledger, with as much history as this node keeps."""
+    return Book(store, genesis, history_blocks=config.storage.state_history_blocks)
+
+
 def build_service(
     config: Config,
     genesis: Genesis,
@@ -273,7 +278,7 @@ def build(
 ) -> Parts:
     """Wire the rooms of one node; ``mark`` is level with ``store``."""
     node_id, committee = config.node.id, committee_of(genesis)
-    book, bodies = Book(store, genesis), Bodies(body_loader(store))
+    book, bodies = build_book(config, genesis, store), Bodies(body_loader(store))
     pool = build_pool(config)
     intake = Intake(book, store, pool, now_ms=_monotonic_ms)
     publisher = Publisher(policy_of(genesis), self_id=node_id, signer=keys.cosigner)

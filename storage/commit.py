@@ -14,6 +14,7 @@ from operator import itemgetter
 from consensus import wire
 from storage import keys
 from storage.blocks import DIGEST_BYTES, Applied, BlockRow
+from storage.history import Replaced
 
 Pairs = Sequence[tuple[bytes, bytes | None]]
 
@@ -41,6 +42,7 @@ class BlockCommit:
     log_root: bytes
     transactions: Sequence[tuple[bytes, bytes]]  # (txid, row)
     index: Pairs
+    replaced: Replaced | None = None  # None: no history is kept
 
     def __post_init__(self) -> None:
         assert self.height >= 1, "heights begin at 1"

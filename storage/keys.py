@@ -14,7 +14,11 @@
     i       index key               index value                i record/..
     k       height be64             log size be64, checkpoint  k 00000000000003e8
     u       local name              local value                u backup.last
-    m       name                    this package's own facts   m schema, m tail, m applied
+    v       be16, state key, be64   state value before         v 000a consent/.. 00..2a
+    q       page key, be64          what a page lost           q 04a7.. 00..2a
+    w       height be64             names of its v and q rows  w 00000000000003e8
+    m       name                    this package's own facts   m schema, m tail, m applied,
+                                                               m history
 
 Owns: the letters.  Refuses: the meaning of what follows them.
 Invariant: letters are never reused for something else within one schema version.
@@ -36,10 +40,14 @@ TRANSACTION: Final = b"t"
 INDEX: Final = b"i"
 CHECKPOINT: Final = b"k"
 LOCAL: Final = b"u"
+STATE_WAS: Final = b"v"
+PAGE_WAS: Final = b"q"
+WAS_AT: Final = b"w"
 
 SCHEMA: Final = b"mschema"
 TAIL: Final = b"mtail"
 APPLIED: Final = b"mapplied"
+HISTORY: Final = b"mhistory"
 
 HEIGHT_MAX: Final = (1 << 64) - 1
 
@@ -67,6 +75,18 @@ def checkpoint(height: int) -> bytes:
 
 def tile(level: int, n: int) -> bytes:
     return TILE + level.to_bytes(1, "big") + be64(n)
+
+
+def state_was(key: bytes) -> bytes:
+    """Return the name of a state key's history, without the height.
+
+    With its length first no key's history lies within another's.
+    """
+    return STATE_WAS + len(key).to_bytes(2, "big") + key
+
+
+def was_at(height: int) -> bytes:
+    return WAS_AT + be64(height)
 
 
 def after(prefix: bytes) -> bytes:

@@ -6,9 +6,10 @@ Invariant: None means "not there"; anything there but unreadable raises ``Corrup
 
 from collections.abc import Iterator, Sequence
 
-from storage import keys
+from storage import history, keys
 from storage.blocks import Applied, BlockRow, StoredBlock, decode_row, split_body
 from storage.errors import Corrupt
+from storage.history import History
 from storage.kv import Readable
 from storage.segments import Pointer, Segments
 
@@ -119,6 +120,18 @@ class Reader:
     def iter_pages(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield every page of the state tree in key order."""
         return self._scan(keys.PAGE, b"", None)
+
+    def history(self) -> History | None:
+        """Return for which heights older state can be read; None when none was kept."""
+        return history.bounds(self._source)
+
+    def state_after(self, key: bytes, height: int) -> bytes | None:
+        """Return what the first change of ``key`` above ``height`` replaced, or None."""
+        return history.state_after(self._source, key, height)
+
+    def pages_after(self, page_key: bytes, height: int) -> Iterator[bytes]:
+        """Yield what blocks above ``height`` took from a page, oldest block first."""
+        return history.pages_after(self._source, page_key, height)
 
     def tx_row(self, txid: bytes) -> bytes | None:
         return self._source.get(keys.TRANSACTION + txid)

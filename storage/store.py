@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 
 from consensus.types import Delete, Put, Record
-from storage import keys, schema
+from storage import history, keys, schema
 from storage.blocks import append_body
 from storage.commit import BlockCommit, batch_of
 from storage.errors import Corrupt, DataDirMissing, StorageFailure
@@ -248,7 +248,9 @@ class Store(Reader):
         """
         with self._writing():
             if self._follows(block):
-                self._kv.write(batch_of(block), sync=True)
+                batch = batch_of(block)
+                batch += history.batch(self._kv, block.height, block.replaced)
+                self._kv.write(batch, sync=True)
                 self._kv_syncs += 1
 
     def _follows(self, block: BlockCommit) -> bool:
@@ -285,8 +287,14 @@ class Store(Reader):
 
     def meta_put(self, name: bytes, value: bytes | None, *, sync: bool = True) -> None:
         """Keep a small local fact; None forgets it."""
+        self.meta_write([(name, value)], sync=sync)
+
+    def meta_write(
+        self, facts: Sequence[tuple[bytes, bytes | None]], *, sync: bool = True
+    ) -> None:
+        """Keep several local facts, all or none of them."""
         with self._writing():
-            self._kv.write([(keys.LOCAL + name, value)], sync=sync)
+            self._kv.write([(keys.LOCAL + name, value) for name, value in facts], sync=sync)
             self._kv_syncs += sync
 
     # --- views -----------------------------------------------------------------------------

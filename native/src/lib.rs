@@ -12,6 +12,7 @@ mod objects;
 mod page;
 mod sha;
 mod state;
+mod undo;
 mod verify;
 
 use pyo3::prelude::*;
@@ -31,14 +32,14 @@ mod chartseal_native {
     use pyo3::types::{PyBytes, PyList, PyType};
 
     use crate::sha::{Hash, leaf_hash};
-    use crate::{canon, frame, merkle, objects, state, verify};
+    use crate::{canon, frame, merkle, objects, state, undo, verify};
 
     #[pymodule_export]
     use super::PageDamaged;
 
     /// Counts up whenever a function's name, arguments or answers change.
     #[pymodule_export]
-    const ABI: u32 = 2;
+    const ABI: u32 = 3;
 
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -175,6 +176,15 @@ mod chartseal_native {
             (PyBytes::new(py, name), page)
         });
         Ok((PyBytes::new(py, &root), PyList::new(py, writes.collect::<Vec<_>>())?))
+    }
+
+    /// Return what each page lost when it became the second of its pair (None: it was dropped).
+    #[pyfunction]
+    fn pages_lost<'py>(py: Python<'py>, pairs: Vec<Pair>) -> Vec<Bound<'py, PyBytes>> {
+        let lost: Vec<Vec<u8>> = py.detach(|| {
+            pairs.iter().map(|(before, after)| undo::lost(before, after.as_deref())).collect()
+        });
+        lost.iter().map(|raw| PyBytes::new(py, raw)).collect()
     }
 
     /// Return for each of `raws` whether it is one value in canonical MessagePack.

@@ -170,11 +170,15 @@ class StateTree:
 
         Checks every page on the way against its parent; raises ``PageCorrupt``.
         """
+        return self.look_up(key)[1]
+
+    def look_up(self, key: bytes) -> tuple[bytes | None, StateProof]:
+        """Like ``prove``, with the hash of the key's value before it, None when absent."""
         path = path_of(key)
         siblings: list[bytes] = []
         raw = self._read_page(page_key(path, 0))
         if raw is None:
-            return StateProof.of(siblings, NOTHING)
+            return None, StateProof.of(siblings, NOTHING)
         expected = NOTHING
         for depth in range(NIBBLES):
             levels = levels_of(decode_page(raw, path, depth))
@@ -189,8 +193,9 @@ class StateTree:
                 siblings.append(hash_of(levels[height][place ^ 1]))
                 node = levels[height][place]
             if len(node) != 32:
-                other = NOTHING if node.startswith(path) else node
-                return StateProof.of(siblings, other)
+                if node.startswith(path):
+                    return node[32:], StateProof.of(siblings, NOTHING)
+                return None, StateProof.of(siblings, node)
             expected = node
             raw = stored_page(self._read_page, path, depth + 1)
         raise PageCorrupt("pages go deeper than a path")

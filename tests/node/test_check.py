@@ -7,16 +7,17 @@ from pathlib import Path
 import pytest
 
 from consensus import codec, wire
-from node.book import TxRow
+from node.book import Book, TxRow
 from node.check import check_ledger
 from node.ledger import block as blocks
-from node.ledger.families.record import record_key
+from node.ledger.facts.records import record_key
 from node.ledger.genesis import Genesis
 from node.ledger.state import institution_key
 from storage import keys
 from storage.blocks import Applied, BlockRow
 from storage.check import Code, Finding
 from storage.errors import DataDirLocked, DataDirMissing, ForeignDataDir
+from storage.history import History
 from storage.level import LevelKV
 from storage.store import KV_NAME
 from tests.support.ledger import Chain, amend, anchor, batch, digest, genesis, retract
@@ -250,3 +251,44 @@ def test_a_directory_too_damaged_to_open_is_a_finding(tmp_path: Path) -> None:
     (tmp_path / "segments" / "00000001.seg").unlink()
     (found,) = findings(tmp_path, founded)
     assert found.code is Code.KV_UNREADABLE
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_a_history_that_was_cut_or_began_late_is_clean(tmp_path: Path, every: int) -> None:
+    founded = genesis(state_root_every=every)
+    for kept_in_turn in ((2,), (0, 100), (100, 0), (100, 0, 100), (100, 1)):
+        directory = tmp_path / "-".join(map(str, kept_in_turn))
+        with Chain(directory, founded) as chain:
+            for kept in kept_in_turn:
+                chain.book = Book(chain.store, founded, history_blocks=kept)
+                for _ in range(4):
+                    chain.commit()
+        assert findings(directory, founded) == (), kept_in_turn
+
+
+@pytest.mark.parametrize("letter", [keys.STATE_WAS, keys.PAGE_WAS, keys.WAS_AT])
+def test_a_flipped_byte_in_what_blocks_replaced_is_found(tmp_path: Path, letter: bytes) -> None:
+    founded = genesis()
+    build(tmp_path, founded)
+    kv = LevelKV(tmp_path / KV_NAME, create=False)
+    rows = [key for key, _ in kv.scan(letter, keys.after(letter))]
+    kv.close()
+    for key in rows:
+        tamper(tmp_path, flip(key))
+        (found,) = findings(tmp_path, founded)
+        assert (found.code, found.detail) == (
+            Code.LEDGER_WRONG,
+            "executed again: another value",
+        )
+        tamper(tmp_path, flip(key))
+    assert rows
+    assert findings(tmp_path, founded) == ()
+
+
+def test_bounds_of_a_history_that_cannot_be_are_found(tmp_path: Path) -> None:
+    founded = genesis()
+    build(tmp_path, founded)
+    for raw in (b"short", History(1, 1, TIP + 1).encode()):
+        tamper(tmp_path, put(keys.HISTORY, raw))
+        (found,) = findings(tmp_path, founded)
+        assert found.where == "bounds of the history"

@@ -8,6 +8,7 @@ from consensus import codec
 from storage.blocks import BODY_TAG
 from storage.check import SEAL_TAG, expected_tiles, merkle_root
 from storage.commit import BlockCommit
+from storage.history import Replaced
 from storage.store import Store
 
 NETWORK = sha256(b"network").digest()
@@ -22,6 +23,7 @@ class Chain:
     parent: bytes = NETWORK
     parent_seal: bytes = NETWORK
     height: int = 0
+    history_blocks: int = 5
     leaves: list[bytes] = field(default_factory=list)
 
     def next(self) -> tuple[bytes, BlockCommit]:
@@ -74,6 +76,11 @@ class Chain:
             log_root=merkle_root(self.leaves),
             transactions=[(txid, b"row of %d" % height) for txid in txids],
             index=[(b"by-height/%08d" % height, digest)],
+            replaced=Replaced(
+                state=[(b"height", b"%d" % (height - 1))],
+                pages=[(b"page", b"lost by %d" % height)],
+                blocks=self.history_blocks,
+            ),
         )
         return codec.encode([header, payloads]), commit
 

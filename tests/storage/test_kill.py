@@ -59,6 +59,11 @@ def test_everything_acknowledged_survives_a_kill(tmp_path: Path, lines: int) -> 
             assert store.body(commit.digest) == body + bytes(20_000)
             if height <= acknowledged["applied"]:
                 assert store.block(height) == commit.row()
+        history = store.history()
+        assert history is not None
+        assert history.last == applied.height
+        for height in range(history.floor, applied.height):
+            assert store.state_after(b"height", height) == b"%d" % height
         report = check(store)
         assert report.clean, report.findings
         assert report.blocks == applied.height

@@ -123,6 +123,10 @@ def update_state(
     return _in_force.backend.update_state(changes, read_page)
 
 
+def pages_lost(pairs: Sequence[tuple[bytes, bytes | None]]) -> list[bytes]:
+    return _in_force.backend.pages_lost(pairs)
+
+
 def are_canonical(raws: Sequence[bytes]) -> list[bool]:
     return _in_force.backend.are_canonical(raws)
 

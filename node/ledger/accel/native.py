@@ -20,7 +20,7 @@ except ImportError:
 
 NAME: Final[Name] = "native"
 RELEASES_LOCK: Final = True
-ABI: Final = 2  # the wheel's own constant must be the same; see native/README.md
+ABI: Final = 3  # the wheel's own constant must be the same; see native/README.md
 
 _wheel: Any = _found
 _HASH_BYTES: Final = 32
@@ -101,6 +101,11 @@ def update_state(
     except _wheel.PageDamaged as damage:
         raise PageCorrupt(str(damage)) from damage
     return after
+
+
+def pages_lost(pairs: Sequence[tuple[bytes, bytes | None]]) -> list[bytes]:
+    lost: list[bytes] = _wheel.pages_lost(pairs)
+    return lost
 
 
 def are_canonical(raws: Sequence[bytes]) -> list[bool]:

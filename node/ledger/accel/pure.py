@@ -12,7 +12,7 @@ import ed25519_zebra
 
 from consensus import codec
 from consensus.codec import Malformed
-from node.ledger import pages
+from node.ledger import pages, undo
 from node.ledger.accel.types import Name, Range
 from node.ledger.frame import Check, TransactionMalformed, slice_frame
 from node.ledger.pages import PageWrite, ReadPage
@@ -126,6 +126,10 @@ def update_state(
     if not changes:
         raise ValueError("no changes")
     return pages.update(changes, read_page)
+
+
+def pages_lost(pairs: Sequence[tuple[bytes, bytes | None]]) -> list[bytes]:
+    return [undo.lost(before, after) for before, after in pairs]
 
 
 # --- transactions -------------------------------------------------------------------------

@@ -42,6 +42,10 @@ class Backend(Protocol):
         """Return the RFC 6962 root over leaf hashes; ``EMPTY_ROOT`` for none."""
         ...
 
+    def pages_lost(self, pairs: Sequence[tuple[bytes, bytes | None]]) -> list[bytes]:
+        """Return what each page lost when it became the second of its pair (``undo.lost``)."""
+        ...
+
     def row_root(self, row: bytes) -> bytes:
         """Like ``merkle_root``, over a row."""
         ...

@@ -1,0 +1,153 @@
+"""What blocks replaced: enough to read state and state tree as they were at an older height.
+
+When block h changes a state key that existed, one row keeps the value before; when it changes
+a page of the state tree that existed, one row keeps what the page lost, as bytes that only the
+caller understands.  What did not exist before leaves no row: the older tree, read from the
+rows of its pages, says that it was not there.  So a fresh key costs its pages only.
+
+Owns: these rows, which heights they suffice for, and their end: each block drops at most
+``PRUNED_PER_BLOCK`` old blocks' rows, in its own batch.  Refuses: to know what a page is.
+Invariant: as of every height from ``floor`` to ``last`` the rows are complete.  Blocks that
+were applied without history (by an older version, or with history off) end it: it begins again
+at the next block that is applied with history.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from storage import keys
+from storage.errors import Corrupt
+from storage.kv import Readable
+
+PRUNED_PER_BLOCK: Final = 2
+
+Pair = tuple[bytes, bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replaced:
+    """What one block replaced: (key, value before) and (page key, what the page lost).
+
+    ``blocks``: how many heights below this block stay readable.
+    """
+
+    state: Sequence[Pair]
+    pages: Sequence[Pair]
+    blocks: int
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Rows may exist from height ``oldest`` on; they suffice from ``floor`` to ``last``."""
+
+    oldest: int
+    floor: int
+    last: int
+
+    def encode(self) -> bytes:
+        """Return three be64."""
+        return keys.be64(self.oldest) + keys.be64(self.floor) + keys.be64(self.last)
+
+    @classmethod
+    def decode(cls, raw: bytes) -> "History":
+        """Inverse of ``encode``; raises ``Corrupt``."""
+        numbers = [int.from_bytes(raw[at : at + 8], "big") for at in (0, 8, 16)]
+        if len(raw) != 24 or not 0 < numbers[1] <= numbers[2]:
+            raise Corrupt("the bounds of the history are not in order", where="LevelDB")
+        return cls(*numbers)
+
+
+def bounds(source: Readable) -> History | None:
+    """Return what history there is; None when none was ever kept."""
+    raw = source.get(keys.HISTORY)
+    return None if raw is None else History.decode(raw)
+
+
+def state_after(source: Readable, key: bytes, height: int) -> bytes | None:
+    """Return what the first block above ``height`` that changed ``key`` replaced, or None."""
+    return next((raw for _, raw in _rows(source, keys.state_was(key), height, 1)), None)
+
+
+def pages_after(source: Readable, page_key: bytes, height: int) -> Iterator[bytes]:
+    """Yield what the blocks above ``height`` took from a page, oldest block first."""
+    return (raw for _, raw in _rows(source, keys.PAGE_WAS + page_key, height, None))
+
+
+def _rows(source: Readable, name: bytes, height: int, limit: int | None) -> Iterator[Pair]:
+    return source.scan(name + keys.be64(height + 1), name + b"\xff" * 8, limit=limit)
+
+
+# --- writing ------------------------------------------------------------------------------
+
+
+def batch(
+    source: Readable, height: int, replaced: Replaced | None
+) -> list[tuple[bytes, bytes | None]]:
+    """Return the pairs that block ``height`` writes and drops; None: history is off."""
+    known = bounds(source)
+    if replaced is None:
+        return [] if known is None else _drop_all(source, known)
+    floor, oldest = height - 1, height
+    if known is not None:
+        oldest = known.oldest
+        if known.last == height - 1:
+            floor = known.floor
+    floor = max(floor, height - replaced.blocks, 1)
+    at = keys.be64(height)
+    names: list[bytes] = []
+    pairs: list[Pair] = []
+    if floor < height:  # before block 1 there is nothing to go back to
+        named = [(keys.PAGE_WAS + key, raw) for key, raw in replaced.pages]
+        named += [(keys.state_was(key), raw) for key, raw in replaced.state]
+        named.sort()
+        names = [name for name, _ in named]
+        pairs = [(name + at, raw) for name, raw in named]
+    result: list[tuple[bytes, bytes | None]] = [*pairs]
+    if names:
+        result.append((keys.WAS_AT + at, _join(names)))
+    dropped, oldest = _drop(source, oldest, floor)
+    result += dropped
+    result.append((keys.HISTORY, History(oldest, floor, height).encode()))
+    return result
+
+
+def _drop_all(source: Readable, known: History) -> list[tuple[bytes, bytes | None]]:
+    dropped, oldest = _drop(source, known.oldest, known.last)
+    if oldest > known.last:
+        return [*dropped, (keys.HISTORY, None)]
+    return [*dropped, (keys.HISTORY, History(oldest, known.floor, known.last).encode())]
+
+
+def _drop(
+    source: Readable, oldest: int, floor: int
+) -> tuple[list[tuple[bytes, bytes | None]], int]:
+    """Return the deletions of the oldest rows not above ``floor``, and where rows begin now.
+
+    The walk starts where the last one ended: LevelDB steps over what was deleted before.
+    """
+    gone: list[tuple[bytes, bytes | None]] = []
+    found = list(
+        source.scan(keys.was_at(oldest), keys.was_at(floor + 1), limit=PRUNED_PER_BLOCK)
+    )
+    for key, raw in found:
+        gone += [(name + key[1:], None) for name in split(raw)]
+        gone.append((key, None))
+    if len(found) < PRUNED_PER_BLOCK:
+        return gone, max(oldest, floor + 1)
+    return gone, int.from_bytes(found[-1][0][1:], "big") + 1
+
+
+def _join(names: Sequence[bytes]) -> bytes:
+    return b"".join([len(name).to_bytes(2, "big") + name for name in names])
+
+
+def split(raw: bytes) -> Iterator[bytes]:
+    """Yield the row names, without their height, that a block's list holds."""
+    at = 0
+    while at < len(raw):
+        end = at + 2 + int.from_bytes(raw[at : at + 2], "big")
+        if end > len(raw):
+            raise Corrupt("a list of replaced rows is cut short", where="LevelDB")
+        yield raw[at + 2 : end]
+        at = end
