@@ -11,16 +11,19 @@ from typing import Any, Final
 
 from consensus import wire
 from consensus.codec import Malformed
+from node.answering import Answered, Answering, StateAnswer
 from node.book import LEAF_PREFIX, Book, TxRow
 from node.ledger import block as blocks
 from node.ledger import checkpoint as checkpoints
 from node.ledger import merkle, transaction
-from node.ledger.families import evidence, record
+from node.ledger.answers import Answer
+from node.ledger.facts import records
+from node.ledger.families import evidence, record, record_custody
 from node.ledger.families.evidence import EvidenceRow
 from node.ledger.receipt import Item, Receipt
-from node.ledger.smt import StateProof, StateTree
 from node.ledger.tiles import TileLog
 from node.ledger.transaction import OPS_MAX, Transaction
+from node.touched import Touched, touched
 from storage.blocks import BlockRow
 from storage.store import Snapshot, Store
 
@@ -72,8 +75,8 @@ class Occurrence:
 class RecordView:
     """What the ledger says of a commitment.
 
-    ``status``: live, amended, retracted.  ``row`` is the state entry when there is one; items
-    of batches get one only when they change.
+    ``status``: live, amended, retracted, erased.  ``row`` is the state entry when there is one;
+    items of batches get one only when they change.
     """
 
     commitment: bytes
@@ -84,21 +87,10 @@ class RecordView:
     occurrences: tuple[Occurrence, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class StateAnswer:
-    """A state key as of a height, with its proof against the seal's state root."""
-
-    key: bytes
-    value: bytes | None
-    height: int
-    state_root: bytes
-    proof: StateProof
-
-
 class Queries:
     def __init__(self, store: Store, book: Book) -> None:
         self._store = store
-        self._book = book
+        self.answering = Answering(store, book)
 
     def tx_row(self, txid: bytes) -> TxRow | None:
         raw = self._store.tx_row(txid)
@@ -183,31 +175,37 @@ class Queries:
             return None
         raw = self._store.state_get(self._row_key(commitment, occurrences[0]))
         if raw is None:
-            return RecordView(commitment, record.LIVE, 1, None, None, occurrences)
-        row = wire.decode(record.RecordRow, raw, size_max=1 << 16)
+            return RecordView(commitment, records.LIVE, 1, None, None, occurrences)
+        row = wire.decode(records.RecordRow, raw, size_max=1 << 16)
+        # What is erased has no say on what came after it: the chain is in state for who asks.
+        successor = None if row.status == records.ERASED else row.successor
         return RecordView(
-            commitment, row.status, row.version, row.successor, row.previous, occurrences
+            commitment, row.status, row.version, successor, row.previous, occurrences
         )
 
     def _row_key(self, commitment: bytes, first: Occurrence) -> bytes:
         """Return the state key that rules: the oldest occurrence decides whose record it is."""
-        if first.kind not in ("item", "retract"):
-            return record.record_key(commitment)
+        if first.kind not in ("item", "retract", "erase"):
+            return records.record_key(commitment)
         found = self.transaction(first.txid)
         assert found is not None, "an indexed transaction is applied"
         body = found[1].payload.ops[first.op_index].body
         if first.kind == "item":
-            return record.item_key(wire.from_value(record.Batch, body).root, commitment)
-        proof = wire.from_value(record.Retract, body).proof
+            return records.item_key(wire.from_value(record.Batch, body).root, commitment)
+        if first.kind == "erase":
+            proofs = wire.from_value(record_custody.Erase, body).proofs
+            proof = proofs[first.item_index] if proofs else None
+        else:
+            proof = wire.from_value(record.Retract, body).proof
         if proof is None:
-            return record.record_key(commitment)
-        return record.item_key(proof.root, commitment)
+            return records.record_key(commitment)
+        return records.item_key(proof.root, commitment)
 
     def records_by_tag(self, tag: bytes) -> list[bytes]:
         """Return the commitments anchored under a one-time subject tag, oldest first."""
         prefix = record.tag_prefix(tag)
         rows = self._store.index_scan(prefix, prefix + b"\xff", limit=RECORD_OCCURRENCES_MAX)
-        return [commitment for _, commitment in rows]
+        return [value[:32] for _, value in rows]
 
     def _occurrence(self, place: bytes, kind: bytes) -> Occurrence:
         leaf_index = int.from_bytes(place[:8], "big")
@@ -232,15 +230,32 @@ class Queries:
 
     # --- state -------------------------------------------------------------------------------
 
-    def state(self, key: bytes) -> StateAnswer | None:
-        """Return a state key with its proof at the newest state root; None before block 1."""
+    def state(self, key: bytes, *, height: int | None = None) -> StateAnswer | None:
+        """See ``Answering.state``."""
+        return self.answering.state(key, height=height)
+
+    def ask(self, name: str, params: Any, *, height: int | None = None) -> Answered:
+        """See ``Answering.ask``."""
+        return self.answering.ask(name, params, height=height)
+
+    def prove(self, name: str, params: Any, *, height: int | None = None) -> Answer:
+        """See ``Answering.prove``."""
+        return self.answering.prove(name, params, height=height)
+
+    def touched(
+        self,
+        key: bytes,
+        *,
+        from_ms: int,
+        until_ms: int | None,
+        start: tuple[int, int] | None,
+        limit: int,
+    ) -> Touched:
+        """See ``node.touched.touched``."""
         with self._store.snapshot() as view:
-            applied = view.applied()
-            if applied is None:
-                return None
-            proof = StateTree(view.page).prove(key)
-            value = view.state_get(key)
-            return StateAnswer(key, value, applied.state_height, applied.state_root, proof)
+            return touched(
+                view, key, from_ms=from_ms, until_ms=until_ms, start=start, limit=limit
+            )
 
     # --- evidence ----------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""`chartseal key`: key files, without a node."""
+"""`chartseal key`: key files, without a node; and what a key did, from a node."""
 
 import sys
 from collections.abc import Callable
@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from node import keys as keyfile
+from node.cli.cmd_key_touched import touched
 from node.cli.cmd_mark import reset_mark
 from node.cli.main import Group
 from node.cli.output import Session
@@ -49,10 +50,11 @@ def _show(session: Session, node: str, public: PublicKeys) -> None:
 
 @click.group(cls=Group)
 def key() -> None:
-    """Make, show, check and re-encrypt key files; reset the mark beside one."""
+    """Make, show, check and re-encrypt key files; reset the mark; see what a key did."""
 
 
 key.add_command(reset_mark)
+key.add_command(touched)
 
 
 @key.command()

@@ -185,7 +185,7 @@ class Record(Struct):
     """What the ledger says of a commitment; it never says what the record holds."""
 
     commitment: Hex32
-    status: Literal["live", "amended", "retracted"]
+    status: Literal["live", "amended", "retracted", "erased"]
     version: int
     successor: str | None
     previous: str | None

@@ -242,9 +242,11 @@ def verify_receipt(receipt: Receipt, policy: Policy) -> VerifiedReceipt:
     Raises ``ReceiptInvalid`` with the first step that fails.  The transaction's own
     signatures are not verified again: the quorum vouches for the outcome ``code``.
     """
-    tree_head, signers = _verify_head(receipt, policy)
+    tree_head, signers = verify_head(receipt.checkpoint, policy)
     transaction = _verify_transaction(receipt, tree_head, policy)
-    seal = _verify_seal(receipt, tree_head)
+    seal = verify_seal(
+        receipt.seal, receipt.seal_path, tree_head, leaf_index=receipt.leaf_index
+    )
     if not merkle.verify_inclusion(
         merkle.leaf_hash(result_leaf(receipt.code)),
         index=receipt.leaf_index - seal.first_index,
@@ -267,10 +269,12 @@ def verify_receipt(receipt: Receipt, policy: Policy) -> VerifiedReceipt:
     )
 
 
-def _verify_head(receipt: Receipt, policy: Policy) -> tuple[Checkpoint, tuple[str, ...]]:
+def verify_head(note: bytes, policy: Policy) -> tuple[Checkpoint, tuple[str, ...]]:
+    """Return the tree head in ``note`` and the members of ``policy`` who cosigned it, at least
+    its quorum; raises ``ReceiptInvalid``."""
     try:
-        tree_head, _ = heads.parse_note(receipt.checkpoint)
-        signers = heads.count_valid(receipt.checkpoint, policy)
+        tree_head, _ = heads.parse_note(note)
+        signers = heads.count_valid(note, policy)
     except CheckpointMalformed as error:
         raise ReceiptInvalid(Reason.CHECKPOINT_MALFORMED, str(error)) from error
     if tree_head.origin != policy.origin:
@@ -300,22 +304,29 @@ def _verify_transaction(receipt: Receipt, tree_head: Checkpoint, policy: Policy)
     return transaction
 
 
-def _verify_seal(receipt: Receipt, tree_head: Checkpoint) -> Seal:
+def verify_seal(
+    data: bytes, path: tuple[bytes, ...], tree_head: Checkpoint, *, leaf_index: int | None
+) -> Seal:
+    """Return the seal in leaf data ``data`` that lies under a verified tree head.
+
+    With ``leaf_index`` it must close the block of that transaction leaf.  Raises
+    ``ReceiptInvalid``.
+    """
     try:
-        seal = decode_seal(receipt.seal)
+        seal = decode_seal(data)
     except BlockMalformed as error:
         raise ReceiptInvalid(Reason.SEAL_MALFORMED, str(error)) from error
     seal_index = seal.first_index + seal.count
-    if not seal.first_index <= receipt.leaf_index < seal_index:
+    if leaf_index is not None and not seal.first_index <= leaf_index < seal_index:
         raise ReceiptInvalid(
             Reason.SEAL_RANGE,
-            f"leaf {receipt.leaf_index}, block of {seal.first_index} to {seal_index}",
+            f"leaf {leaf_index}, block of {seal.first_index} to {seal_index}",
         )
     if not merkle.verify_inclusion(
-        merkle.leaf_hash(receipt.seal),
+        merkle.leaf_hash(data),
         index=seal_index,
         size=tree_head.size,
-        path=receipt.seal_path,
+        path=path,
         root=tree_head.root,
     ):
         raise ReceiptInvalid(Reason.SEAL_MISMATCH, f"not leaf {seal_index}")

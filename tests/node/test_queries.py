@@ -8,6 +8,7 @@ import pytest
 
 from node.ledger import block as blocks
 from node.ledger import merkle
+from node.ledger.facts import records
 from node.ledger.families import record
 from node.ledger.receipt import Reason, ReceiptInvalid, verify_receipt, verify_state_at
 from node.ledger.transaction import Op
@@ -91,7 +92,7 @@ def test_state_proofs_verify_for_present_and_absent_keys(chain: Chain) -> None:
     data = chain.store.seal(1)
     assert data is not None
     seal = blocks.decode_seal(data)
-    present, absent = (record.record_key(digest(name)) for name in ("a", "b"))
+    present, absent = (records.record_key(digest(name)) for name in ("a", "b"))
     for key, there in ((present, True), (absent, False)):
         answer = asked(chain).state(key)
         assert answer is not None

@@ -7,14 +7,18 @@ from node.http.answers import Api, Route
 from node.http.api import api_routes
 from node.http.limits import HttpLimits
 from node.ledger import transaction
-from node.ledger.families.record import record_key
+from node.ledger.facts.records import record_key
+from node.ledger.registry import QUESTIONS
 from tests.node.http.conftest import Client
 from tests.support.ledger_fixture import Ledger
 
+QUESTION = "/v1/ask/network.members"
 STATE_READS = {
+    QUESTION,
     "/v1/blocks",
     "/v1/blocks/{height}",
     "/v1/evidence",
+    "/v1/keys/{key}/touched",
     "/v1/members",
     "/v1/records",
     "/v1/records/{commitment}",
@@ -27,8 +31,12 @@ STATE_READS = {
 
 
 def reads(ledger: Ledger) -> list[Route]:
+    """Return the hand-written ones and one question, all of which share one handler."""
     routes = api_routes(Api(ledger.service, HttpLimits()))
-    return [route for route in routes if route.ledger_state]
+    found = [route for route in routes if route.ledger_state]
+    questions = [route for route in found if route.path.startswith("/v1/ask/")]
+    assert len(questions) == len(QUESTIONS)
+    return [item for item in found if item not in questions or item.path == QUESTION]
 
 
 async def ask(client: Client, route: Route, raw: bytes, consistency: str) -> Any:
@@ -40,6 +48,8 @@ async def ask(client: Client, route: Route, raw: bytes, consistency: str) -> Any
         "key": record_key(commitment).hex(),
         "tx_id": transaction.txid_of(raw).hex(),
     }
+    if route.path.startswith("/v1/keys/"):
+        places["key"] = transaction.parse(raw).keys[0].hex()
     query = {"consistency": consistency}
     if route.path == "/v1/records":
         query["tag"] = bytes(16).hex()

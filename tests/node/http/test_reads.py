@@ -8,7 +8,8 @@ from consensus import wire
 from node import errors
 from node.ledger import merkle, smt
 from node.ledger.checkpoint import Policy, count_valid, parse_note
-from node.ledger.families.record import Retract, record_key
+from node.ledger.facts.records import record_key
+from node.ledger.families.record import Retract
 from node.ledger.smt import StateProof
 from node.ledger.transaction import Op, txid_of
 from tests.node.http.conftest import Client
