@@ -10,33 +10,44 @@ their batch, only when they are amended or retracted: whoever anchors a commitme
 in another's batch gains no say over that item.  With the leaves inline (32 bytes each) every
 node indexes every item; without them the anchoring institution keeps the list.
 
+What else can happen to a record (hand-over, hold, dispute, erasure) is the business of the
+other families named ``record_``; what they leave for this one stands in ``facts.custody``.
+
 State: ``record/<commitment>`` -> ``RecordRow``; ``record-batch/<root>`` -> ``BatchRow``;
 ``record-item/<root><commitment>`` -> ``RecordRow``.
 Index: ``c/<commitment><leaf index be64><op be16><item be32>`` -> kind of occurrence;
-``t/<tag><leaf index be64><op be16>`` -> commitment.
+``t/<tag><leaf index be64><op be16>`` -> commitment, and the record class (1 byte) if stated.
 """
 
 from dataclasses import dataclass, replace
 from typing import Final
 
 from node.ledger import accel, merkle
+from node.ledger.facts import custody
+from node.ledger.facts.custody import CareRow
+from node.ledger.facts.records import (
+    AMENDED,
+    GONE,
+    LIVE,
+    BatchRow,
+    RecordRow,
+    batch_key,
+    record_key,
+)
 from node.ledger.rules import Context, Operation, Refused, Result
 
 BATCH_ITEMS_MAX: Final = 1 << 20
-PATH_HASHES_MAX: Final = 20
 REASONS: Final = ("corrected", "amended", "addendum")
 CANON_IDS: Final = (0, 1, 2, 4)
 
 EXISTS: Final = Result(100, "record-exists", "That commitment is on the ledger already.")
-UNKNOWN: Final = Result(101, "record-unknown", "No such record on the ledger.")
-NOT_OWNER: Final = Result(
-    102, "record-not-custodian", "Another institution anchored that record."
-)
-SUPERSEDED: Final = Result(103, "record-superseded", "That version has a successor already.")
-RETRACTED: Final = Result(104, "record-retracted", "That record was retracted.")
+UNKNOWN: Final = custody.UNKNOWN
+NOT_OWNER: Final = custody.NOT_OWNER
+SUPERSEDED: Final = custody.SUPERSEDED
+RETRACTED: Final = custody.RETRACTED
 BATCH_EXISTS: Final = Result(105, "record-batch-exists", "That batch root is on the ledger.")
 BATCH_MISMATCH: Final = Result(106, "record-batch-mismatch", "Items do not give the root.")
-PROOF_INVALID: Final = Result(107, "record-proof-invalid", "The item is not in that batch.")
+PROOF_INVALID: Final = custody.PROOF_INVALID
 RESULTS: Final = (
     EXISTS,
     UNKNOWN,
@@ -49,9 +60,7 @@ RESULTS: Final = (
 )
 
 COMMITMENT_PREFIX: Final = b"c/"
-LIVE: Final = "live"
-AMENDED: Final = "amended"
-GONE: Final = "retracted"
+ItemProof = custody.ItemProof
 
 
 def _digest(value: bytes | None, what: str) -> None:
@@ -68,7 +77,7 @@ class Anchor:
     canon: int
     record_class: int | None = None
     object_root: bytes | None = None  # RFC 6962 root of the ciphertext, once stored
-    retention: int | None = None  # retention policy id
+    retention: int | None = None  # class id (record.retention); unpublished: no class
 
     def __post_init__(self) -> None:
         _digest(self.commitment, "commitment")
@@ -100,20 +109,6 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class ItemProof:
-    """That a commitment is item ``index`` of the batch with ``root``."""
-
-    root: bytes
-    index: int
-    path: tuple[bytes, ...]
-
-    def __post_init__(self) -> None:
-        _digest(self.root, "root")
-        if len(self.path) > PATH_HASHES_MAX or any(len(item) != 32 for item in self.path):
-            raise ValueError("path is up to 20 hashes of 32 bytes")
-
-
-@dataclass(frozen=True, slots=True)
 class Amend:
     """A new version of ``previous``; ``proof`` when that one is an item of a batch."""
 
@@ -139,46 +134,6 @@ class Retract:
         _digest(self.commitment, "commitment")
 
 
-@dataclass(frozen=True, slots=True)
-class RecordRow:
-    """State of one record version."""
-
-    org: str
-    txid: bytes
-    height: int
-    time_ms: int
-    status: str  # live, amended, retracted
-    version: int
-    canon: int
-    tag: bytes
-    previous: bytes | None
-    successor: bytes | None
-    batch_root: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class BatchRow:
-    """State of one batch."""
-
-    org: str
-    txid: bytes
-    height: int
-    time_ms: int
-    count: int
-
-
-def record_key(commitment: bytes) -> bytes:
-    return b"record/" + commitment
-
-
-def item_key(root: bytes, commitment: bytes) -> bytes:
-    return b"record-item/" + root + commitment
-
-
-def batch_key(root: bytes) -> bytes:
-    return b"record-batch/" + root
-
-
 def commitment_prefix(commitment: bytes) -> bytes:
     return COMMITMENT_PREFIX + commitment
 
@@ -187,16 +142,16 @@ def tag_prefix(tag: bytes) -> bytes:
     return b"t/" + tag
 
 
-def _place(context: Context) -> bytes:
-    return context.leaf_index.to_bytes(8, "big") + context.op_index.to_bytes(2, "big")
-
-
-def _index(context: Context, commitment: bytes, tag: bytes | None, kind: bytes) -> None:
-    place = _place(context)
-    context.index.append((commitment_prefix(commitment) + place + bytes(4), kind))
+def _occurs(context: Context, commitment: bytes, kind: bytes) -> None:
+    context.index.append((commitment_prefix(commitment) + context.place + bytes(4), kind))
     context.anchored += 1
-    if tag is not None:
-        context.index.append((tag_prefix(tag) + place, commitment))
+
+
+def _index(context: Context, anchor: Anchor, kind: bytes) -> None:
+    _occurs(context, anchor.commitment, kind)
+    known = b"" if anchor.record_class is None else bytes([anchor.record_class])
+    row = (tag_prefix(anchor.tag) + context.place, anchor.commitment + known)
+    context.index.append(row)
 
 
 def _new_row(context: Context, anchor: Anchor, version: int, previous: bytes | None) -> None:
@@ -220,7 +175,9 @@ def _new_row(context: Context, anchor: Anchor, version: int, previous: bytes | N
 
 def _anchor(context: Context, body: Anchor) -> None:
     _new_row(context, body, 1, None)
-    _index(context, body.commitment, body.tag, b"anchor")
+    if body.retention is not None:
+        _keep(context, body, None)
+    _index(context, body, b"anchor")
 
 
 def _batch(context: Context, body: Batch) -> None:
@@ -230,75 +187,38 @@ def _batch(context: Context, body: Batch) -> None:
         items = [body.leaves[at : at + 32] for at in range(0, len(body.leaves), 32)]
         if merkle.root(accel.leaf_hashes(items)) != body.root:
             raise Refused(BATCH_MISMATCH)
-        rows = accel.item_rows(COMMITMENT_PREFIX, body.leaves, _place(context), b"item")
+        rows = accel.item_rows(COMMITMENT_PREFIX, body.leaves, context.place, b"item")
         context.index += rows
         context.anchored += len(rows)
     row = BatchRow(context.org.id, context.txid, context.height, context.time_ms, body.count)
     context.view.save(batch_key(body.root), row)
 
 
-def _owned(
-    context: Context, commitment: bytes, proof: ItemProof | None
-) -> tuple[bytes, RecordRow]:
-    """Return state key and live row of ``commitment``; an item's is made from its batch."""
-    if proof is None:
-        key = record_key(commitment)
-        row = context.view.load(RecordRow, key)
-        if row is None:
-            raise Refused(UNKNOWN)
-    else:
-        key = item_key(proof.root, commitment)
-        row = context.view.load(RecordRow, key) or _row_from_batch(context, commitment, proof)
-    if row.org != context.org.id:
-        raise Refused(NOT_OWNER)
-    if row.status == GONE:
-        raise Refused(RETRACTED)
-    if row.successor is not None:
-        raise Refused(SUPERSEDED)
-    return key, row
-
-
-def _row_from_batch(context: Context, commitment: bytes, proof: ItemProof) -> RecordRow:
-    batch = context.view.load(BatchRow, batch_key(proof.root))
-    if batch is None:
-        raise Refused(UNKNOWN)
-    if not merkle.verify_inclusion(
-        merkle.leaf_hash(commitment),
-        index=proof.index,
-        size=batch.count,
-        path=list(proof.path),
-        root=proof.root,
-    ):
-        raise Refused(PROOF_INVALID)
-    return RecordRow(
-        org=batch.org,
-        txid=batch.txid,
-        height=batch.height,
-        time_ms=batch.time_ms,
-        status=LIVE,
-        version=1,
-        canon=0,
-        tag=b"",
-        previous=None,
-        successor=None,
-        batch_root=proof.root,
-    )
+def _keep(context: Context, anchor: Anchor, inherited: int | None) -> None:
+    """Note the retention class, if it was published; others count as none."""
+    number = anchor.retention
+    if number is None or custody.retention_class(context.view.get, number) is None:
+        number = inherited
+    if number is not None:
+        key = custody.care_key(record_key(anchor.commitment))
+        context.view.save(key, CareRow(retention=number))
 
 
 def _amend(context: Context, body: Amend) -> None:
-    key, row = _owned(context, body.previous, body.proof)
+    found = custody.owned(context, body.previous, body.proof)
     if body.anchor.commitment == body.previous:
         raise Refused(EXISTS)  # an item without a row of its own would succeed itself
-    _new_row(context, body.anchor, row.version + 1, body.previous)
-    closed = replace(row, status=AMENDED, successor=body.anchor.commitment)
-    context.view.save(key, closed)
-    _index(context, body.anchor.commitment, body.anchor.tag, b"amend")
+    _new_row(context, body.anchor, found.row.version + 1, body.previous)
+    _keep(context, body.anchor, found.care.retention)
+    closed = replace(found.row, status=AMENDED, successor=body.anchor.commitment)
+    context.view.save(found.place, closed)
+    _index(context, body.anchor, b"amend")
 
 
 def _retract(context: Context, body: Retract) -> None:
-    key, row = _owned(context, body.commitment, body.proof)
-    context.view.save(key, replace(row, status=GONE))
-    _index(context, body.commitment, None, b"retract")
+    found = custody.owned(context, body.commitment, body.proof)
+    context.view.save(found.place, replace(found.row, status=GONE))
+    _occurs(context, body.commitment, b"retract")
 
 
 _AUTHORS: Final = frozenset({"author", "laboratory", "custodian"})

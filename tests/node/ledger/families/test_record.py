@@ -8,8 +8,11 @@ import pytest
 
 from consensus import wire
 from node.ledger import registry
+from node.ledger.facts import records
+from node.ledger.facts.records import BatchRow, RecordRow
 from node.ledger.families import record
-from node.ledger.families.record import Amend, Anchor, BatchRow, ItemProof, RecordRow
+from node.ledger.families.record import Amend, Anchor, ItemProof
+from node.ledger.families.record_custody import Erase
 from node.ledger.transaction import Op
 from node.queries import Queries
 from tests.support.ledger import (
@@ -40,7 +43,7 @@ def apply(chain: Chain, *ops: Op, org: str = "alder") -> str:
 
 
 def row(chain: Chain, name: str) -> RecordRow | None:
-    raw = chain.store.state_get(record.record_key(digest(name)))
+    raw = chain.store.state_get(records.record_key(digest(name)))
     return None if raw is None else wire.decode(RecordRow, raw, size_max=1 << 16)
 
 
@@ -125,7 +128,7 @@ def test_every_item_of_an_inline_batch_is_indexed_at_its_number(chain: Chain) ->
         (place,) = found.occurrences
         assert (place.kind, place.op_index, place.item_index) == ("item", 1, number)
         assert row(chain, name) is None  # no state of its own before it changes
-    raw = chain.store.state_get(record.batch_key(batch_root(ITEMS)))
+    raw = chain.store.state_get(records.batch_key(batch_root(ITEMS)))
     assert raw is not None
     assert wire.decode(BatchRow, raw, size_max=256).count == 5
 
@@ -156,7 +159,7 @@ def test_items_that_do_not_give_the_root_are_refused(chain: Chain) -> None:
 def test_the_row_of_an_amended_item_names_its_batch(chain: Chain) -> None:
     apply(chain, batch(ITEMS))
     assert apply(chain, amend("c", "c2", proof=item_proof(ITEMS, "c"))) == "applied"
-    raw = chain.store.state_get(record.item_key(batch_root(ITEMS), digest("c")))
+    raw = chain.store.state_get(records.item_key(batch_root(ITEMS), digest("c")))
     assert raw is not None
     old, new = wire.decode(RecordRow, raw, size_max=1 << 16), row(chain, "c2")
     assert new is not None
@@ -211,3 +214,37 @@ def test_bodies_refuse_what_their_format_does_not_allow() -> None:
         ItemProof(bytes(32), 0, (bytes(31),))
     with pytest.raises(ValueError, match="commitment"):
         record.Retract(bytes(33))
+
+
+def erase(*names: str, proofs: tuple[ItemProof, ...] = ()) -> Op:
+    body = Erase(tuple(map(digest, names)), "GDPR17", bytes(32), proofs)
+    return Op("record.erase", wire.to_value(body))
+
+
+@pytest.mark.parametrize("inline", [True, False])
+def test_an_erased_item_is_shown_as_erased_wherever_it_was(chain: Chain, inline: bool) -> None:
+    apply(chain, batch(ITEMS, inline=inline))
+    proofs = (item_proof(ITEMS, "a"), item_proof(ITEMS, "c"))
+    assert apply(chain, anchor("x"), erase("a", "c", proofs=proofs)) == "applied"
+    for name in ("a", "c"):
+        found = Queries(chain.store, chain.book).record(digest(name))
+        assert found is not None
+        assert (found.status, found.occurrences[-1].kind) == ("erased", "erase")
+
+
+def test_an_erased_version_names_no_successor(chain: Chain) -> None:
+    apply(chain, anchor("a"), amend("a", "b"), erase("a"))
+    queries = Queries(chain.store, chain.book)
+    old, new = queries.record(digest("a")), queries.record(digest("b"))
+    assert old is not None
+    assert new is not None
+    assert (old.status, old.successor, new.status) == ("erased", None, "live")
+
+
+def test_the_tag_index_carries_the_class_and_answers_with_commitments(chain: Chain) -> None:
+    tag = bytes(range(16))
+    apply(chain, anchor("a", tag=tag, record_class=7), anchor("b", tag=tag))
+    rows = [value for _, value in chain.store.index_scan(b"t/", b"t/\xff", limit=9)]
+    assert rows == [digest("a") + b"\x07", digest("b")]
+    found = Queries(chain.store, chain.book).records_by_tag(tag)
+    assert found == [digest("a"), digest("b")]
