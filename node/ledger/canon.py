@@ -34,7 +34,7 @@ DEPTH_MAX: Final = 64  # nested arrays and objects; FHIR documents stay below 20
 RAW: Final = 0  # the octets as received
 JCS: Final = 1  # jcs#static: RFC 8785, numbers as ECMAScript prints doubles
 FHIR_LEX: Final = 2  # fhir-lex#static: RFC 8785 order and strings, numbers as written
-EPCIS: Final = 3  # EPCIS 2.0 event hash: reserved
+EPCIS: Final = 3  # EPCIS 2.0 pre-hash string of one event
 DICOM: Final = 4  # DICOM Part 10 octets as received
 
 
@@ -377,5 +377,7 @@ def canonical(raw: bytes, canon: int, *, size_max: int = JSON_BYTES_MAX) -> byte
     if canon == JCS:
         return _canonical_json(raw, es6_number, size_max)
     if canon == EPCIS:
-        raise CanonRefused(Reason.CANON_UNSUPPORTED, "the EPCIS event hash is not available")
+        from node.ledger import epcis  # reads JSON with this module
+
+        return epcis.prehash(raw, size_max=size_max)
     raise CanonRefused(Reason.CANON_UNKNOWN, "no canonical form of that number")
