@@ -157,6 +157,28 @@ def bundle_entries(raw: bytes) -> list[tuple[int, bytes]]:
     return found
 
 
+def parameter_resource(raw: bytes, name: str) -> bytes | None:
+    """Return the exact octets of the resource in the parameter ``name`` of FHIR Parameters.
+
+    Raises ``ChartsealError`` (content-refused) for anything that is not Parameters.
+    """
+    tree = strict_json(raw)
+    if not isinstance(tree, dict) or tree.get("resourceType") != "Parameters":
+        raise ChartsealError("content-refused", "not FHIR Parameters")
+    listed = tree.get("parameter", [])
+    if not isinstance(listed, list) or not all(isinstance(item, dict) for item in listed):
+        raise ChartsealError("content-refused", "parameter is no list of objects")
+    text = raw.decode("utf-8")
+    spans = dict(_members(text, 0))
+    starts = _items(text, spans["parameter"]) if listed else iter(())
+    for item, at in zip(listed, starts, strict=True):
+        if item.get("name") == name and isinstance(item.get("resource"), dict):
+            start = dict(_members(text, at))["resource"]
+            _value, end = _DECODER.raw_decode(text, start)
+            return text[start:end].encode()
+    return None
+
+
 def strict_json(raw: bytes) -> Any:
     """Return the JSON value as ``canon`` reads it; raises ``ChartsealError``."""
     try:

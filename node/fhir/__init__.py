@@ -1,0 +1,1 @@
+"""FHIR R4 in and out: what the ledger knows, as the resources that hospitals speak."""
