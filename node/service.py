@@ -145,7 +145,7 @@ class Service:
         """
         if self.disk.low():
             return [Answer(None, "disk-full", "Nearly full.") for _ in raws]
-        answers, new = await self._intake.submit(raws)
+        answers, new = await self._intake.submit(raws, typed=True)
         for answer in answers:
             if answer.txid is not None and not answer.taken and answer.code != "mempool-full":
                 self._remember(answer.txid, "rejected", answer.code, answer.detail)
@@ -153,16 +153,38 @@ class Service:
             self._admitted(new)
         return answers
 
-    def sign(self, ops: Sequence[Op], *, expires_in: int = EXPIRES_IN_DEFAULT) -> bytes:
-        """Return a transaction of ``ops`` signed with this institution's identity key."""
-        payload = Payload(
+    @property
+    def identity(self) -> bytes:
+        """The key that this institution signs transactions with."""
+        return self._signer.public_key
+
+    def payload(self, ops: Sequence[Op], expires_in: int = EXPIRES_IN_DEFAULT) -> Payload:
+        """Return what this institution would sign to emit ``ops`` now."""
+        return Payload(
             self.genesis.network,
             self.node_id,
             self.book.tip.height + expires_in,
             secrets.token_bytes(8),
             tuple(ops),
         )
-        return transaction.sign(payload, self._signer)
+
+    def sign(self, ops: Sequence[Op], *, expires_in: int = EXPIRES_IN_DEFAULT) -> bytes:
+        """Return a transaction of ``ops`` signed with this institution's identity key."""
+        return transaction.sign(self.payload(ops, expires_in), self._signer)
+
+    def countersign(self, payload: bytes, cosigners: Sequence[tuple[bytes, bytes]]) -> bytes:
+        """Return the transaction of ``payload`` with this institution's signature before those
+        of ``cosigners`` (key, signature), which intake verifies.
+
+        Raises ``TransactionMalformed`` for a payload that is not this institution's own.
+        """
+        keys = [self.identity, *(key for key, _ in cosigners)]
+        own = self._signer.sign(transaction.signed_message(payload, keys))
+        raw = transaction.assemble(payload, keys, [own, *(given for _, given in cosigners)])
+        said = transaction.parse(raw).payload
+        if said.org != self.node_id or said.network != self.genesis.network:
+            raise transaction.TransactionMalformed("not prepared for this institution")
+        return raw
 
     def status(self, txid: bytes) -> TxStatus:
         row = self.queries.tx_row(txid)

@@ -30,8 +30,11 @@ SCOPES: Final = (
     "tx:sign",
     "tx:read",
     "record:read",
+    "ledger:ask",
     "events:read",
     "member:read",
+    "fhir:read",
+    "fhir:write",
     "node:operate",
 )
 FILE_BYTES_MAX: Final = 4 << 20

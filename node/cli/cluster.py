@@ -92,27 +92,34 @@ class Cluster:
         members: int = 4,
         engine: str = "pbft",
         params: Parameters | None = None,
+        cast: Sequence[tuple[str, tuple[str, ...]]] = (),
     ) -> Self:
-        """Make the files of a network of ``members`` institutions hosp1, hosp2, ...
+        """Make the files of a network of ``members`` institutions hosp1, hosp2, ..., or of the
+        ``cast``: their ids and roles.
 
         Raises ``ChartsealError``: exists-already, bad-request.
         """
-        if not 1 <= members <= MEMBERS_MAX or engine not in ENGINES:
+        width = len(str(members))  # so that the order of ids is the order of numbers
+        players = tuple(cast) or tuple(
+            (f"hosp{at + 1:0{width}}", _ROLES[at % len(_ROLES)]) for at in range(members)
+        )
+        if not 1 <= len(players) <= MEMBERS_MAX or engine not in ENGINES:
             raise ChartsealError("bad-request", f"1 to {MEMBERS_MAX} nodes; pbft or raft")
         if directory.exists() and any(directory.iterdir()):
             raise ChartsealError("exists-already", f"{directory} is not empty")
         directory = directory.absolute()
         directory.mkdir(parents=True, exist_ok=True)
-        width = len(str(members))  # so that the order of ids is the order of numbers
-        names = [f"hosp{at + 1:0{width}}" for at in range(members)]
-        ports = free_ports(3 * members)
+        ports = free_ports(3 * len(players))
         nodes = tuple(
-            Member(name, *ports[3 * at : 3 * at + 3]) for at, name in enumerate(names)
+            Member(name, *ports[3 * at : 3 * at + 3]) for at, (name, _) in enumerate(players)
         )
         created_ms = time.time_ns() // 1_000_000
         text, token = tokens.create(tokens.SCOPES, expires_ms=created_ms + _TOKEN_MS)
         write_secret(directory / "admin.token", f"{text}\n".encode())
-        founders = [_make_node(directory, nodes, at, token) for at in range(members)]
+        founders = [
+            _make_node(directory, nodes, at, token, roles)
+            for at, (_, roles) in enumerate(players)
+        ]
         genesis = Genesis(
             version=1,
             name="dev",
@@ -334,7 +341,9 @@ def _command_line(pid: int) -> list[str]:
     return [item.decode(errors="replace") for item in raw.split(b"\x00")[:-1]]
 
 
-def _make_node(directory: Path, nodes: Sequence[Member], at: int, token: Token) -> Institution:
+def _make_node(
+    directory: Path, nodes: Sequence[Member], at: int, token: Token, roles: tuple[str, ...]
+) -> Institution:
     mine = nodes[at]
     values: dict[str, str | int] = {
         "network.genesis": "../genesis.bin",
@@ -347,7 +356,6 @@ def _make_node(directory: Path, nodes: Sequence[Member], at: int, token: Token) 
     where = directory / mine.id
     keys = make_directory(where, mine.id, values=values, peers=peers, passphrase=None)
     tokens.write_file(where / TOKENS_NAME, [token])
-    roles = _ROLES[at % len(_ROLES)]
     return institution(keys, name=f"Hospital {at + 1}", roles=roles, validator=True)
 
 

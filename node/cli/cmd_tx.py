@@ -5,8 +5,10 @@ from typing import Any, Final
 
 import click
 
+from node.cli.cmd_person import read_prepared
 from node.cli.main import Group
 from node.cli.output import Session
+from node.cli.person import send_cosigned
 from node.cli.remote import (
     SECRET_FILE,
     TXID,
@@ -16,6 +18,7 @@ from node.cli.remote import (
     pick,
     refused,
     status_of,
+    wait_option,
 )
 from node.errors import ChartsealError
 from node.ledger.transaction import (
@@ -116,3 +119,34 @@ def get(session: Session, tx_id: str, content: bool, linearizable: bool, curl: b
 def wait(session: Session, tx_id: str, wait_timeout: float, curl: bool) -> None:
     """Wait for the outcome of a transaction."""
     _end(session, Remote(session, curl=curl).follow(tx_id, timeout_s=wait_timeout))
+
+
+@tx.command()
+@click.argument("prepared", type=SECRET_FILE)
+@click.option(
+    "--signature", "signatures", multiple=True, required=True, metavar="KEY:SIGNATURE",
+    help="A co-signer's key and signature, as `person sign` prints them; repeat for each.",
+)  # fmt: skip
+@wait_option
+@curl_option
+@click.pass_obj
+def cosigned(
+    session: Session,
+    prepared: Path,
+    signatures: tuple[str, ...],
+    wait_timeout: float,
+    curl: bool,
+) -> None:
+    """Send the payload in PREPARED with the signatures of those it was prepared for.
+
+    The node adds its institution's own signature.
+    """
+    asked = read_prepared(prepared)
+    given = dict(text.partition(":")[::2] for text in signatures)
+    missing = [key for key in asked["cosigners"] if key not in given]
+    if missing or len(given) != len(asked["cosigners"]):
+        raise ChartsealError("bad-request", "one signature of each key it was prepared for")
+    remote = Remote(session, curl=curl)
+    signed = [(key, given[key]) for key in asked["cosigners"]]
+    status = send_cosigned(remote, asked["payload"], signed)
+    _end(session, remote.follow(status["tx_id"], timeout_s=wait_timeout))

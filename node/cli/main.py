@@ -27,9 +27,27 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "token": ("node.cli.cmd_token:token", "Create, list and revoke access tokens."),
     "demo": ("node.cli.cmd_demo:demo", "Show the whole product in a minute."),
     "dev": ("node.cli.cmd_dev:dev", "Networks of real nodes on this machine."),
-    "record": ("node.cli.cmd_record:record", "Anchor, verify, amend, retract records."),
+    "record": ("node.cli.family:record", "Anchor, verify, amend, retract, hand over, erase."),
+    "person": ("node.cli.cmd_person:person", "Keys of patients and devices, signing."),
+    **{
+        name: (f"node.cli.family:{name}", say)
+        for name, say in (
+            ("identity", "Keys, practitioners, patients, devices."),
+            ("consent", "Patients' consent, and what it permits."),
+            ("access", "Requests, releases, break-glass, audit."),
+            ("telemetry", "What devices measured, and alerts."),
+            ("referral", "Referrals, from opening to report."),
+            ("claim", "Coverage, claims, payments, contracts."),
+            ("research", "Studies, datasets and their uses."),
+            ("reward", "Closed-loop points for taking part."),
+            ("supply", "Custody of medicines and devices."),
+            ("governance", "Proposals, votes, documents, incidents."),
+            ("network", "Members and voters at any height."),
+        )
+    },
     "tx": ("node.cli.cmd_tx:tx", "Submit transactions and follow them."),
     "receipt": ("node.cli.cmd_receipt:receipt", "Fetch receipts, verify them offline."),
+    "proof": ("node.cli.cmd_proof:proof", "Verify proven answers offline."),
     "block": ("node.cli.cmd_block:block", "Show the ledger's blocks, also as they come."),
     "member": ("node.cli.cmd_member:member", "Show the network's institutions."),
     "status": ("node.cli.cmd_status:status", "Show how a node is doing."),

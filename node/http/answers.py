@@ -15,6 +15,7 @@ from aiohttp import web
 
 from node import errors
 from node.errors import ChartsealError
+from node.fhir import forms
 from node.http import codes, types
 from node.http.auth import Principal
 from node.http.limits import WAIT_S_MAX, HttpLimits
@@ -31,6 +32,7 @@ OCTETS: Final = "application/octet-stream"
 TEXT: Final = "text/plain"
 EVENTS: Final = "text/event-stream"
 RETRY_AFTER_S: Final = 1
+_SOON: Final = ("receipt-pending", "answer-pending")
 NUMBER_MAX: Final = 10**18 - 1
 REQUEST_ID: Final = web.RequestKey("request_id", str)
 PRINCIPAL: Final = web.RequestKey("principal", Principal)
@@ -258,9 +260,10 @@ def problem(
     headers: Mapping[str, str] | None = None,
     **members: Any,
 ) -> web.Response:
-    """Return ``error`` as RFC 9457 says, with what support needs to find it in the log."""
+    """Return ``error`` as RFC 9457 says, with what support needs to find it in the log; under
+    ``/fhir`` as an OperationOutcome."""
     entry = error.entry
-    if retry_after is None and (entry.status in (429, 503) or entry.code == "receipt-pending"):
+    if retry_after is None and (entry.status in (429, 503) or entry.code in _SOON):
         retry_after = RETRY_AFTER_S
     extra = {key: value for key, value in members.items() if value is not None}
     if retry_after is not None:
@@ -278,6 +281,10 @@ def problem(
     more = dict(headers or {})
     if retry_after is not None:
         more["Retry-After"] = str(retry_after)
+    if request is not None and f"{request.path}/".startswith("/fhir/"):
+        issue = forms.issue(entry.code, entry.title, entry.status, error.detail)
+        body, media = types.encode(forms.outcome(issue)), forms.MEDIA_TYPE
+        return web.Response(body=body, status=entry.status, content_type=media, headers=more)
     return web.Response(
         body=types.encode(document), status=entry.status, content_type=PROBLEM, headers=more
     )

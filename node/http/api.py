@@ -11,11 +11,15 @@ from aiohttp import web
 
 from node.config import Config
 from node.http.answers import Answer, Api, Route, query
+from node.http.asking import QuestionRoutes
 from node.http.auth import Authenticator
 from node.http.bulk import BulkRoutes
+from node.http.cosigning import CosignRoutes
 from node.http.events import EventRoutes
+from node.http.fhir import FhirRoutes
 from node.http.gate import Gate
 from node.http.health import HealthRoutes
+from node.http.key_reads import KeyRoutes
 from node.http.ledger_reads import LedgerRoutes
 from node.http.limits import HANDLER_ARGUMENTS, HttpLimits
 from node.http.node_reads import NodeRoutes
@@ -23,20 +27,26 @@ from node.http.openapi import describe_route
 from node.http.protocol import API, Runner
 from node.http.tls import ssl_context
 from node.http.transactions import TransactionRoutes
+from node.ledger.state import institution_key
 from node.service import Service
 from node.tokens import TokenFile
 
 __all__ = ["Runner", "api_routes", "build_api", "build_ops", "ssl_context"]
 
 
-def api_routes(api: Api) -> list[Route]:
-    """Return every route of the client port."""
+def api_routes(api: Api, fhir: FhirRoutes | None = None) -> list[Route]:
+    """Return every route of the client port; ``fhir`` when its part has begun elsewhere."""
+    transactions = TransactionRoutes(api)
     routes = [
-        *TransactionRoutes(api).routes(),
+        *transactions.routes(),
+        *CosignRoutes(api, transactions).routes(),
         *BulkRoutes(api).routes(),
         *LedgerRoutes(api).routes(),
+        *QuestionRoutes(api).routes(),
+        *KeyRoutes(api).routes(),
         *NodeRoutes(api).routes(),
         *EventRoutes(api).routes(),
+        *(fhir or FhirRoutes(api)).routes(),
         *HealthRoutes(api).routes(),
     ]
     routes.append(describe_route(lambda: routes))
@@ -59,8 +69,16 @@ def build_api(
     chosen = HttpLimits.of(config.limits) if limits is None else limits
     api = Api(service, chosen)
     file = config.api.tokens_file
-    authenticator = Authenticator(service.genesis, None if file is None else TokenFile(file))
-    return _application(api, api_routes(api), authenticator)
+    authenticator = Authenticator(
+        service.genesis,
+        None if file is None else TokenFile(file),
+        own=service.node_id,
+        acts=lambda org: service.book.read(institution_key(org)) is not None,
+    )
+    fhir = FhirRoutes(api)
+    app = _application(api, api_routes(api, fhir), authenticator)
+    app.cleanup_ctx.append(fhir.running)
+    return app
 
 
 def build_ops(service: Service, *, metrics: Callable[[], bytes]) -> web.Application:

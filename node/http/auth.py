@@ -6,11 +6,14 @@ a token that does not count, even when it also has a certificate; a caller must 
 A client certificate, verified by TLS against ``api.client_ca_file``, names its holder in
 exactly one URI ``spiffe://<network name>/<institution>/<name>`` and has the fixed scopes
 ``CERTIFICATE_SCOPES``: everything but ``tx:sign``, which lends out the institution's own key,
-and ``node:operate``, which steers the node; both are given to single tokens only.
+and ``node:operate``, which steers the node; both are given to single tokens only.  Holders from
+other institutions have no ``fhir:`` scopes: posting speaks for this institution, and searching
+asks about its patients.
 """
 
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,6 +24,7 @@ from node.ledger.genesis import Genesis
 from node.tokens import SCOPES, TokenFile
 
 CERTIFICATE_SCOPES: Final = frozenset(SCOPES) - {"tx:sign", "node:operate"}
+GUEST_SCOPES: Final = CERTIFICATE_SCOPES - {"fhir:read", "fhir:write"}
 _SPIFFE: Final = re.compile(
     r"spiffe://([a-z0-9][a-z0-9-]{0,62})/([a-z0-9][a-z0-9-]{0,62})/([A-Za-z0-9._-]{1,63})",
     re.ASCII,
@@ -36,9 +40,20 @@ class Principal:
 
 
 class Authenticator:
-    def __init__(self, genesis: Genesis, tokens: TokenFile | None) -> None:
+    """``own``: this node's institution; ``acts``: whether one belongs to the network and is
+    not suspended."""
+
+    def __init__(
+        self,
+        genesis: Genesis,
+        tokens: TokenFile | None,
+        *,
+        own: str,
+        acts: Callable[[str], bool],
+    ) -> None:
         self._network = genesis.name
-        self._orgs = frozenset(item.id for item in genesis.institutions)
+        self._own = own
+        self._acts = acts
         self._tokens = tokens
 
     def principal(self, request: web.Request) -> Principal:
@@ -66,11 +81,12 @@ class Authenticator:
         names = certificate.get("subjectAltName", ())
         uris = [value for kind, value in names if kind == "URI"]
         match = _SPIFFE.fullmatch(uris[0]) if len(uris) == 1 else None
-        if match is None or match[1] != self._network or match[2] not in self._orgs:
+        if match is None or match[1] != self._network or not self._acts(match[2]):
             raise ChartsealError(
                 "unauthorized", "the client certificate names nobody of this network"
             )
-        return Principal(f"certificate/{match[2]}/{match[3]}", CERTIFICATE_SCOPES)
+        scopes = CERTIFICATE_SCOPES if match[2] == self._own else GUEST_SCOPES
+        return Principal(f"certificate/{match[2]}/{match[3]}", scopes)
 
 
 def require(principal: Principal, scope: str) -> None:

@@ -15,6 +15,7 @@ from typing import Final
 from aiohttp import web
 
 from node import errors, log
+from node.answering import REFUSALS
 from node.errors import ChartsealError
 from node.http import answers
 from node.http.answers import Api, Handler, Route
@@ -34,6 +35,7 @@ _TYPED: Final = (
     TransactionMalformed,
     ReceiptPending,
     ReadRefused,
+    *REFUSALS,
     CursorInvalid,
     TooManyWaiters,
     StorageError,

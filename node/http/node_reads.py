@@ -15,8 +15,8 @@ from node.http import answers, strict_json, types
 from node.http.answers import JSON, Answer, Api, Route, whole_number
 from node.http.limits import PAGE_DEFAULT, PAGE_MAX
 from node.ledger import accel
+from node.ledger.facts.governance import institution_ids, known_institution
 from node.ledger.families.evidence import EvidenceRow
-from node.ledger.state import Overlay, institution
 
 HTML: Final = "text/html"
 
@@ -114,10 +114,10 @@ class NodeRoutes:
 
     def _members(self) -> types.Members:
         genesis = self._service.genesis
-        view = Overlay(self._service.book.read)
+        read = self._service.book.read
         shown = []
-        for founder in genesis.institutions:
-            item = institution(view, founder.id)
+        for org in institution_ids(read):
+            item = known_institution(read, org)
             assert item is not None, "institutions never leave the state"
             shown.append(
                 types.Member(

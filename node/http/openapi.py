@@ -19,6 +19,7 @@ from aiohttp import web
 from node import errors
 from node.http import answers, types
 from node.http.answers import JSON, PROBLEM, Answer, Parameter, Route
+from node.http.asking import AnswerForm
 from node.http.auth import CERTIFICATE_SCOPES
 from node.ledger.registry import OPERATIONS, RESULTS
 
@@ -48,6 +49,8 @@ _PATH_SAYS: Final = {
     "commitment": ("commitment of a record", r"^[0-9a-fA-F]{64}$"),
     "height": ("height from 1, or latest", r"^(?:latest|[1-9][0-9]*)$"),
     "key": ("state key in hexadecimal", r"^(?:[0-9a-fA-F]{2})+$"),
+    "type": ("resource type of FHIR R4", r"^[A-Z][A-Za-z]*$"),
+    "id": ("commitment of a resource", r"^[0-9a-fA-F]{64}$"),
     "code": ("code of a problem", r"^[a-z0-9-]+$"),
 }
 
@@ -124,7 +127,8 @@ def _kinds(routes: Sequence[Route]) -> Iterable[Any]:
         forms += [form for item in route.answers for form in item.forms.values()]
         for form in forms:
             several = form if isinstance(form, tuple) else (form,)
-            found |= {_key(kind): kind for kind in several if kind is not None}
+            described = [kind for kind in several if kind is not None]
+            found |= {_key(k): k for k in described if not isinstance(k, AnswerForm)}
     return found.values()
 
 
@@ -177,9 +181,26 @@ def _content(forms: Any, schemas: dict[str, Any]) -> dict[str, Any]:
 def _form(kind: Any, schemas: dict[str, Any]) -> dict[str, Any]:
     if kind is None:
         return {}
+    if isinstance(kind, AnswerForm):
+        return {"schema": _answer_of(kind)}
     if isinstance(kind, tuple):
         return {"schema": {"oneOf": [schemas[_key(item)] for item in kind]}}
     return {"schema": schemas[_key(kind)]}
+
+
+def _answer_of(form: AnswerForm) -> dict[str, Any]:
+    """Describe a question's answer; with a proof there are more members beside it."""
+    number = {"type": "integer", "minimum": 0}
+    return {
+        "type": "object",
+        "properties": {
+            "question": {"const": form.question.name},
+            "height": number,
+            "time_ms": number,
+            "answer": _record(form.question.answer),
+        },
+        "required": ["question", "height", "answer"],
+    }
 
 
 def _answer(item: Answer, schemas: dict[str, Any]) -> dict[str, Any]:

@@ -35,7 +35,7 @@ _PREFER_WAIT: Final = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})\"?", re.A
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _RECEIPT_LOOK_S: Final = 0.1
 
-_PREFER = Parameter(
+PREFER = Parameter(
     "Prefer", "wait=N: wait up to N (at most 30) seconds for the outcome", place="header"
 )
 _WAIT = Parameter(
@@ -44,12 +44,12 @@ _WAIT = Parameter(
     {"type": "integer", "minimum": 0, "maximum": WAIT_S_MAX},
 )
 _STATUS = {JSON: types.TransactionStatus}
-_SUBMITTED = (
+SUBMITTED = (
     Answer(status=200, say="Known before; this is its status.", forms=_STATUS),
     Answer(status=201, say="On the ledger, applied.", forms=_STATUS),
     Answer(status=202, say="Taken; the outcome is not known yet.", forms=_STATUS),
 )
-_REFUSALS = (
+REFUSALS = (
     "transaction-malformed",
     "wrong-network",
     "transaction-expired",
@@ -94,13 +94,13 @@ class TransactionRoutes:
                 handler=self.submit,
                 scope="tx:submit",
                 summary="Submit a signed transaction.",
-                answers=_SUBMITTED,
-                parameters=(_PREFER,),
+                answers=SUBMITTED,
+                parameters=(PREFER,),
                 body={
                     OCTETS: None,
                     JSON: (types.StructuredTransaction, types.EncodedTransaction),
                 },
-                problems=_REFUSALS,
+                problems=REFUSALS,
             ),
             Route(
                 method="POST",
@@ -108,9 +108,9 @@ class TransactionRoutes:
                 handler=self.operate,
                 scope="tx:sign",
                 summary="Sign operations with this institution's key and submit them.",
-                answers=_SUBMITTED,
+                answers=SUBMITTED,
                 parameters=(
-                    _PREFER,
+                    PREFER,
                     Parameter(
                         "Idempotency-Key",
                         "repeating a request with its key repeats no operation; "
@@ -119,7 +119,7 @@ class TransactionRoutes:
                     ),
                 ),
                 body={JSON: types.OperationsRequest},
-                problems=(*_REFUSALS, "idempotency-key-reused"),
+                problems=(*REFUSALS, "idempotency-key-reused"),
             ),
             Route(
                 method="GET",
@@ -176,7 +176,7 @@ class TransactionRoutes:
         media = answers.media_type(request, OCTETS, JSON)
         body = await answers.bounded_body(request, self._api.limits)
         raw = body if media == OCTETS else txjson.read_transaction(body)
-        return await self._submit(request, raw)
+        return await self.send(request, raw)
 
     async def operate(self, request: web.Request) -> web.Response:
         answers.query(request)
@@ -188,7 +188,7 @@ class TransactionRoutes:
         key = request.headers.get("Idempotency-Key")
         if key is None:
             raw = self._service.sign(ops, expires_in=given.expires_in)
-            return await self._submit(request, raw)
+            return await self.send(request, raw)
         if not _KEY.fullmatch(key):
             answers.refuse("bad-request", "Idempotency-Key must be 1 to 128 visible characters")
         place = (request[answers.PRINCIPAL].name, key)
@@ -198,10 +198,10 @@ class TransactionRoutes:
             # Remembered before anything awaits: a second request cannot slip in between.
             raw = self._service.sign(ops, expires_in=given.expires_in)
             self._remember(place, fingerprint, raw)
-            return await self._submit(request, raw)
+            return await self.send(request, raw)
         if known[0] != fingerprint:
             answers.refuse("idempotency-key-reused")
-        return await self._submit(request, known[1])
+        return await self.send(request, known[1])
 
     def _remember(self, place: tuple[str, str], fingerprint: bytes, raw: bytes) -> None:
         self._keys[place] = (fingerprint, raw)
@@ -212,7 +212,7 @@ class TransactionRoutes:
             self._keys_bytes -= len(forgotten)
             full = len(self._keys) > IDEMPOTENCY_KEYS_MAX
 
-    async def _submit(self, request: web.Request, raw: bytes) -> web.Response:
+    async def send(self, request: web.Request, raw: bytes) -> web.Response:
         if self._service.stopping:
             answers.refuse("shutting-down")
         height = self._api.height

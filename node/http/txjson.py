@@ -48,13 +48,13 @@ def read_transaction(raw: bytes) -> bytes:
         read_ops(given.ops),
     )
     return transaction.assemble(
-        _payload(payload),
+        payload_bytes(payload),
         [bytes.fromhex(item.key) for item in given.signers],
         [bytes.fromhex(item.signature) for item in given.signers],
     )
 
 
-def _payload(payload: Payload) -> bytes:
+def payload_bytes(payload: Payload) -> bytes:
     raw = transaction.encode_payload(payload)
     if len(raw) > transaction.TRANSACTION_BYTES_MAX:
         raise ChartsealError("transaction-malformed", f"payload of {len(raw)} bytes")

@@ -15,6 +15,7 @@ from aiohttp import web
 from node import config, tokens
 from node.http import api as http
 from node.http.limits import HttpLimits
+from tests.support.fhir import Fhir
 from tests.support.ledger_fixture import Ledger
 
 
@@ -130,3 +131,23 @@ def events() -> Iterator[list[tuple[str, dict[str, Any]]]]:
     yield kept.events
     logger.removeHandler(kept)
     logger.setLevel(level)
+
+
+@pytest.fixture
+async def ordered(ledger: Ledger) -> AsyncIterator[None]:
+    """Blocks are made as transactions arrive."""
+
+    async def order() -> None:
+        while True:
+            if len(ledger.mempool):
+                ledger.commit()
+            await asyncio.sleep(0.005)
+
+    task = asyncio.create_task(order())
+    yield
+    task.cancel()
+
+
+@pytest.fixture
+def fhir(client: Client, ordered: None) -> Fhir:
+    return Fhir(client)

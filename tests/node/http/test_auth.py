@@ -15,11 +15,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from consensus import wire
 from node import tokens
 from node.errors import ChartsealError
 from node.http import api as http
 from node.http.answers import Api
 from node.http.limits import HttpLimits
+from node.ledger.facts.governance_bodies import Propose
+from node.ledger.families.governance import Name, Vote
+from node.ledger.transaction import Op
 from tests.node.http.conftest import Client, serving, settings
 from tests.support.ledger_fixture import Ledger
 
@@ -33,13 +37,23 @@ PUBLIC = {
     "/v1/checkpoint",
     "/v1/checkpoint/consistency",
     "/v1/policy",
+    "/fhir/metadata",
 }
 NOW_MS = time.time_ns() // 1_000_000
 
 
 def path_of(route: http.Route) -> str:
     given = {"tx_id": "ab" * 32, "commitment": "ab" * 32, "height": "1", "key": "00"}
-    return route.path.format(code="not-found", **given)
+    return route.path.format(code="not-found", type="Observation", id="ab" * 32, **given)
+
+
+async def refusal(answer: aiohttp.ClientResponse) -> tuple[str, str]:
+    """Return code and detail of a problem, or of the OperationOutcome that FHIR has for it."""
+    shown = await answer.json(content_type=None)
+    if "issue" in shown:
+        (issue,) = shown["issue"]
+        return issue["details"]["coding"][0]["code"], issue["diagnostics"]
+    return shown["code"], shown["detail"]
 
 
 async def test_without_a_token_only_the_public_routes_answer(
@@ -51,7 +65,7 @@ async def test_without_a_token_only_the_public_routes_answer(
         async with client.request(route.method, path_of(route), token=None) as answer:
             assert (answer.status == 401) == (route.scope is not None), route.path
             if route.scope is not None:
-                assert (await answer.json())["code"] == "unauthorized"
+                assert (await refusal(answer))[0] == "unauthorized"
                 assert answer.headers["WWW-Authenticate"].startswith("Bearer")
 
 
@@ -69,7 +83,7 @@ async def test_each_route_needs_its_own_scope_and_no_other(
             async with client.request(route.method, path_of(route), token=text) as answer:
                 assert (answer.status == 403) == (scope != route.scope), (route.path, scope)
                 if answer.status == 403:
-                    assert route.scope in (await answer.json())["detail"]
+                    assert route.scope in (await refusal(answer))[1]
 
 
 async def test_wrong_expired_and_garbled_tokens_look_the_same(
@@ -192,6 +206,38 @@ async def test_a_certificate_of_our_authority_names_its_holder(
         assert await ask(base, tmp_path / "ca.pem", own, "/v1/status") == status
         assert await ask(base, tmp_path / "ca.pem", None, "/v1/status") == 401
         assert await ask(base, tmp_path / "ca.pem", None, "/v1/policy") == 200
+
+
+async def test_certificates_of_others_neither_post_nor_search_in_fhir(
+    ledger: Ledger, tokens_path: Path, tmp_path: Path
+) -> None:
+    authority = Authority.make()
+    own = authority.issue(tmp_path / "own.pem", "spiffe://fixture/alder/ehr")
+    guest = authority.issue(tmp_path / "guest.pem", "spiffe://fixture/birch/lab-1")
+    async with tls_server(ledger, tokens_path, tmp_path, authority) as base:
+        trust = tmp_path / "ca.pem"
+        assert await ask(base, trust, own, "/fhir/AuditEvent") == 200
+        assert await ask(base, trust, guest, "/fhir/AuditEvent") == 403
+        assert await ask(base, trust, guest, "/fhir/metadata") == 200
+
+
+async def test_a_certificate_of_a_suspended_institution_opens_nothing(
+    ledger: Ledger, tokens_path: Path, tmp_path: Path
+) -> None:
+    authority = Authority.make()
+    own = authority.issue(tmp_path / "own.pem", "spiffe://fixture/cedar/lab-1")
+    stop = bytes(32)
+
+    def act(org: str, kind: str, body: object) -> None:
+        ledger.commit(ledger.sign(Op(f"governance.{kind}", wire.to_value(body)), org=org))
+
+    async with tls_server(ledger, tokens_path, tmp_path, authority) as base:
+        assert await ask(base, tmp_path / "ca.pem", own, "/v1/status") == 200
+        act("alder", "propose", Propose(stop, suspend="cedar"))
+        act("alder", "vote", Vote(stop, yes=True))
+        act("birch", "vote", Vote(stop, yes=True))
+        act("birch", "execute", Name(stop))
+        assert await ask(base, tmp_path / "ca.pem", own, "/v1/status") == 401
 
 
 async def test_a_certificate_lends_nobody_the_nodes_own_key(
