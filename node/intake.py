@@ -4,6 +4,9 @@ Owns: reading and verifying in batches that keep the loop responsive, the envelo
 admission to the pool.  Refuses: rules that depend on more than the envelope.
 A signature is verified once per node, ever: what the pool or the chain already holds is
 answered without a check.
+What this institution's own clients bring must have a typed form: bytes that no family reads
+could be anything, a name for instance, and a ledger does not forget them.  Other members'
+nodes see to their own clients; what they hand on is ordered and recorded as failed.
 """
 
 import asyncio
@@ -15,8 +18,9 @@ from typing import Final
 
 from node.book import Book
 from node.ledger import accel, transaction
-from node.ledger.execute import admissible
+from node.ledger.execute import admissible, typed_body
 from node.ledger.frame import Check
+from node.ledger.rules import Refused
 from node.ledger.state import Overlay
 from node.ledger.transaction import Transaction, TransactionMalformed, TxId
 from node.mempool import Admission, Mempool
@@ -53,6 +57,7 @@ class _Job:
 
     raws: Sequence[bytes]
     done: asyncio.Future[None]
+    typed: bool
     taken: int = 0
     answers: dict[int, Answer] = field(default_factory=dict)  # by place: workers overtake
     new: list[Transaction] = field(default_factory=list)
@@ -89,13 +94,16 @@ class Intake:
         self.verified = 0
         self.refused = 0
 
-    async def submit(self, raws: Sequence[bytes]) -> tuple[list[Answer], list[Transaction]]:
+    async def submit(
+        self, raws: Sequence[bytes], *, typed: bool = False
+    ) -> tuple[list[Answer], list[Transaction]]:
         """Return an answer for each of ``raws``, and the transactions that are new here.
+        ``typed``: refuse bodies that are not what their operation's family reads.
 
         What arrives from anywhere while a batch is verified makes the next batch together:
         the busier the node, the less a signature costs.
         """
-        job = _Job(raws, asyncio.get_running_loop().create_future())
+        job = _Job(raws, asyncio.get_running_loop().create_future(), typed)
         self._jobs.append(job)
         if self._working < self._workers_max:
             self._working += 1
@@ -127,8 +135,9 @@ class Intake:
 
     async def _batch(self, parts: Sequence[tuple[_Job, int, int]]) -> None:
         raws = [raw for job, start, end in parts for raw in job.raws[start:end]]
+        typed = [job.typed for job, start, end in parts for _ in range(start, end)]
         try:
-            answers, new = await self._submit(raws)
+            answers, new = await self._submit(raws, typed)
         except BaseException as error:
             for job, _, _ in parts:
                 job.fail(error)
@@ -160,7 +169,9 @@ class Intake:
                 self._jobs.popleft()
         return parts
 
-    async def _submit(self, raws: Sequence[bytes]) -> tuple[list[Answer], list[Transaction]]:
+    async def _submit(
+        self, raws: Sequence[bytes], typed: Sequence[bool]
+    ) -> tuple[list[Answer], list[Transaction]]:
         answers: list[Answer | None] = [None] * len(raws)
         pending: list[tuple[int, Transaction, int]] = []
         checks: list[Check] = []
@@ -173,6 +184,8 @@ class Intake:
                 continue
             tx, items = found
             answers[place] = self._refusal(tx, view)
+            if answers[place] is None and typed[place]:
+                answers[place] = _untyped(tx)
             if answers[place] is None:
                 pending.append((place, tx, len(items)))
                 checks.extend(items)
@@ -285,6 +298,16 @@ class Intake:
             if checks:
                 await asyncio.sleep(0)
         return parsed
+
+
+def _untyped(tx: Transaction) -> Answer | None:
+    """Return why a body is not what its family reads; None when all of them are."""
+    for op in tx.payload.ops:
+        try:
+            typed_body(op)
+        except Refused as refusal:
+            return Answer(tx.txid, refusal.result.code, refusal.result.say)
+    return None
 
 
 def _batch() -> int:

@@ -52,6 +52,29 @@ async def test_a_good_transaction_is_pooled_and_handed_on(room: Room) -> None:
     assert (room.intake.verified, room.intake.refused) == (1, 0)
 
 
+async def test_a_body_that_no_family_reads_is_ordered_for_peers_but_not_for_own_clients(
+    room: Room,
+) -> None:
+    raw = room.chain.raw(Op("record.anchor", ["Anna Example", b"1970-01-01"]))
+    (answer,), new = await room.intake.submit([raw], typed=True)
+    assert (answer.code, new, len(room.pool)) == ("op-malformed", [], 0)
+    assert "Anna" not in answer.detail
+    assert room.intake.verified == 0, "before a signature is checked"
+    assert (await room.one(raw)).code == "accepted", "another member's node saw to it"
+
+
+async def test_typed_and_untyped_transactions_in_one_batch_are_told_apart(room: Room) -> None:
+    def made(number: int) -> bytes:
+        return room.chain.raw(Op("record.anchor", ["Anna Example", number]))
+
+    good = room.chain.raw()
+    mine, peers = await asyncio.gather(
+        room.intake.submit([made(0), good], typed=True), room.intake.submit([made(1)])
+    )
+    assert [item.code for item in mine[0]] == ["op-malformed", "accepted"]
+    assert [item.code for item in peers[0]] == ["accepted"]
+
+
 async def test_what_is_known_is_answered_without_a_check(room: Room) -> None:
     raw = room.chain.raw()
     assert (await room.one(raw)).code == "accepted"
