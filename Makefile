@@ -14,7 +14,7 @@ FRAMES ?= 1000000
 NATIVE := native/Cargo.toml native/pyproject.toml $(wildcard native/src/*.rs)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup native wheels demo test check lint types contracts unit sim cluster kill-test histories fuzz mutants model model-select bench bench-peers profile conformance coverage clean
+.PHONY: help setup native wheels demo test check lint types contracts unit sim cluster kill-test histories stories fuzz mutants model model-select bench bench-peers profile conformance coverage clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -59,6 +59,9 @@ kill-test: setup  ## the long crash test on real processes: KILLS=50 for each en
 
 histories: setup  ## clients' histories under kills, pauses, partitions: HISTORIES=40 faults for each engine
 	@CHARTSEAL_HISTORIES=$(HISTORIES) $(BIN)/python -m pytest -q -s tests/cluster/test_histories.py --timeout 3600
+
+stories: setup  ## acceptance stories on real nodes, calendar and all: ARGS="--engine raft NAME"
+	@$(BIN)/python tests/stories/run.py $(ARGS)
 
 fuzz: setup  ## bent frames against engines and decoders: FRAMES=n ENGINE=raft|pbft|both
 	@$(BIN)/python tests/fuzz/run.py --frames $(FRAMES) --engine $(ENGINE)
