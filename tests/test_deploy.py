@@ -319,6 +319,23 @@ def test_the_manuals_verifiers_want_a_quorum(name, evidence):
     assert run_snippet(snippet(*SNIPPETS[name]), evidence).returncode != 0
 
 
+@pytest.mark.parametrize("change", ["", "value", "key", "siblings", "absent"])
+def test_the_manuals_reader_of_rows_accepts_what_stands_under_the_root_only(tmp_path, change):
+    answer = json.loads((VECTORS / "answer.json").read_text())
+    row = next(item for item in answer["rows"] if item["proof"]["siblings"])
+    if change == "absent":
+        row["value"] = None
+    elif change == "siblings":
+        row["proof"]["siblings"][-1] = "00" * 31 + "01"
+    elif change:
+        row[change] = row[change][:-2] + ("00" if row[change][-2:] != "00" else "01")
+    (tmp_path / "answer.json").write_text(json.dumps(answer))
+    mark = "<!-- tested: rows-by-hand -->"
+    done = run_snippet(snippet(DOCS / "verification.md", mark), tmp_path)
+    assert (done.returncode == 0) == (not change), done.stderr
+    assert ("7 rows lie under" in done.stdout) == (not change)
+
+
 def test_the_readme_starts_with_the_two_commands_that_a_newcomer_needs():
     text = (ROOT / "README.md").read_text()
     assert re.findall(r"^make ([a-z-]+)", text, re.MULTILINE)[:2] == ["demo", "test"]

@@ -191,6 +191,23 @@ def operations() -> str:
     return _table(("kind", "body", "roles that may", "meaning"), rows)
 
 
+def questions() -> str:
+    from node.ledger.registry import QUESTIONS
+
+    rows = []
+    for name, item in sorted(QUESTIONS.items()):
+        given = ", ".join(_field(field) for field in fields(item.params))
+        rows.append((_code(name), _code(given), "yes" if item.provable else "no", item.say))
+    return _table(("question", "parameters", "provable", "meaning"), rows)
+
+
+def alarms() -> str:
+    from node.ledger.registry import ALARMS
+
+    rows = [(_code(name), item.say) for name, item in sorted(ALARMS.items())]
+    return _table(("alarm", "what it does"), rows)
+
+
 def _field(field: Any) -> str:
     kind = field.type.__name__ if isinstance(field.type, type) else str(field.type)
     return f"{field.name}: {re.sub(r'[a-z_]+[.]', '', kind)}"
@@ -296,6 +313,8 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "problems": problems,
     "results": results,
     "operations": operations,
+    "questions": questions,
+    "alarms": alarms,
     "exits": exits,
     "metrics": metrics,
     "events": events,
