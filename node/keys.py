@@ -40,7 +40,7 @@ VERSION: Final = 1
 FILE_BYTES_MAX: Final = 16 << 10
 PASSPHRASE_BYTES_MAX: Final = 4096
 ENVIRONMENT_VARIABLE: Final = "CHARTSEAL_PASSPHRASE_FILE"
-_SEED_BYTES: Final = 32
+SEED_BYTES: Final = 32
 _CIPHER: Final = "xsalsa20-poly1305"
 # A forged file must not make us hash for an hour or take all memory.
 _OPERATIONS_MAX: Final = 16
@@ -89,7 +89,7 @@ class NodeKeys:
 
         Raises ``ValueError`` unless they are four and differ.
         """
-        if len(set(seeds)) != 4 or any(len(seed) != _SEED_BYTES for seed in seeds):
+        if len(set(seeds)) != 4 or any(len(seed) != SEED_BYTES for seed in seeds):
             raise ValueError("four different seeds of 32 bytes")
         self._seeds = seeds
         self.node: Final = node
@@ -107,7 +107,7 @@ class NodeKeys:
     @classmethod
     def generate(cls, node: str) -> "NodeKeys":
         """Return new keys from the system's entropy."""
-        one, two, three, four = (nacl.utils.random(_SEED_BYTES) for _ in range(4))
+        one, two, three, four = (nacl.utils.random(SEED_BYTES) for _ in range(4))
         return cls(node, (one, two, three, four))
 
     def unseal(self, sealed: bytes) -> bytes | None:
@@ -231,6 +231,17 @@ def random_passphrase() -> bytes:
 
 
 # --- secret files -------------------------------------------------------------------------
+
+
+def read_seed(path: Path) -> bytes:
+    """Return the 32 bytes of a single signing key: hexadecimal, in a file of mode 0600."""
+    try:
+        seed = bytes.fromhex(read_secret(path, bytes_max=256).decode("ascii").strip())
+    except ValueError:
+        raise KeystoreError("keystore-malformed", f"{path} is not hexadecimal") from None
+    if len(seed) != SEED_BYTES:
+        raise KeystoreError("keystore-malformed", f"{path} has not {SEED_BYTES} bytes")
+    return seed
 
 
 def read_secret(path: Path, *, bytes_max: int, missing: str = "keystore-missing") -> bytes:

@@ -20,6 +20,7 @@ from node.intake import Answer, Intake
 from node.ledger import transaction
 from node.ledger.genesis import Genesis
 from node.ledger.registry import result_of
+from node.ledger.state import SignerRow, load_from, signer_key
 from node.ledger.transaction import Op, Payload, Signs, Transaction
 from node.mempool import Mempool
 from node.publish import Publisher
@@ -102,7 +103,9 @@ class Service:
         admitted: Callable[[list[Transaction]], None],
         disk: DiskSpace,
         reads: LinearReads,
+        spare: Signs | None = None,
     ) -> None:
+        """``spare`` signs operations as soon as the ledger takes it and not ``signer``."""
         self.node_id = node_id
         self.genesis = genesis
         self.store = store
@@ -114,7 +117,7 @@ class Service:
         self.peers_connected = peers_connected
         self._stopping = False
         self._intake = intake
-        self._signer = signer
+        self._signers = (signer,) if spare is None else (signer, spare)
         self._admitted = admitted
         self.disk = disk
         self.reads = reads
@@ -154,6 +157,16 @@ class Service:
         return answers
 
     @property
+    def _signer(self) -> Signs:
+        """The first of this node's keys that speaks for its institution at the tip: after a
+        rotation or a recovery that is the new one, without a restart."""
+        for signer in self._signers:
+            row = load_from(self.book.read, SignerRow, signer_key(signer.public_key))
+            if row is not None and row.org == self.node_id:
+                return signer
+        return self._signers[0]
+
+    @property
     def identity(self) -> bytes:
         """The key that this institution signs transactions with."""
         return self._signer.public_key
@@ -178,8 +191,9 @@ class Service:
 
         Raises ``TransactionMalformed`` for a payload that is not this institution's own.
         """
-        keys = [self.identity, *(key for key, _ in cosigners)]
-        own = self._signer.sign(transaction.signed_message(payload, keys))
+        signer = self._signer
+        keys = [signer.public_key, *(key for key, _ in cosigners)]
+        own = signer.sign(transaction.signed_message(payload, keys))
         raw = transaction.assemble(payload, keys, [own, *(given for _, given in cosigners)])
         said = transaction.parse(raw).payload
         if said.org != self.node_id or said.network != self.genesis.network:

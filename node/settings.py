@@ -117,6 +117,10 @@ class Keystore:
         Path | None,
         About("path", "file with its passphrase, mode 0600; unset: environment or prompt"),
     ] = None
+    signing_key_file: Annotated[
+        Path | None,
+        About("path", "key (`person new`) that signs operations once the ledger takes it"),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)

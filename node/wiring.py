@@ -27,7 +27,7 @@ from node.diskspace import DiskSpace
 from node.gossip.protocol import Gossip, GossipLimits
 from node.handover import Handover
 from node.intake import Answer, Intake
-from node.keys import NodeKeys
+from node.keys import NodeKeys, read_seed
 from node.ledger import block as blocks
 from node.ledger import crypto, transaction
 from node.ledger.genesis import Genesis
@@ -210,6 +210,7 @@ def build_service(
     board: Switchboard,
 ) -> Service:
     """Return the face that interfaces see."""
+    spare = config.keystore.signing_key_file
     return Service(
         node_id=config.node.id,
         genesis=genesis,
@@ -220,6 +221,7 @@ def build_service(
         queries=Queries(store, book),
         publisher=board.publisher,
         signer=keys.identity,
+        spare=None if spare is None else crypto.Signer(read_seed(spare)),
         engine_status=driver.engine.status,
         peers_connected=board.connected,
         admitted=board.admitted,

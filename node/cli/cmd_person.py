@@ -15,6 +15,7 @@ from node.cli.main import Group
 from node.cli.output import Session
 from node.cli.showing import lines
 from node.errors import ChartsealError
+from node.keys import read_seed
 from node.ledger.crypto import Signer
 from node.ledger.execute import typed_body
 from node.ledger.payload import payload_of
@@ -32,7 +33,7 @@ def person() -> None:
 
 
 def _show(session: Session, path: Path) -> None:
-    seed = keys.seed_of(path)
+    seed = read_seed(path)
     sign_key = Signer(seed).public_key
     session.show({"sign_key": sign_key.hex(), "seal_key": keys.seal_key(seed).hex()})
 

@@ -18,11 +18,10 @@ from nacl.public import PrivateKey
 
 from node.cli.remote import Remote, pick, status_of
 from node.errors import ChartsealError
-from node.keys import read_secret, write_secret
+from node.keys import SEED_BYTES, read_seed, write_secret
 from node.ledger import transaction
 from node.ledger.crypto import Signer
 
-SEED_BYTES: Final = 32
 _SEAL: Final = b"chartseal-seal-1"  # BLAKE2 personalisation
 _JSON: Final = {"Content-Type": "application/json"}
 
@@ -34,18 +33,8 @@ def make(path: Path) -> Signer:
     return Signer(seed)
 
 
-def seed_of(path: Path) -> bytes:
-    try:
-        seed = bytes.fromhex(read_secret(path, bytes_max=256).decode("ascii").strip())
-    except ValueError:
-        raise ChartsealError("keystore-malformed", f"{path} is not hexadecimal") from None
-    if len(seed) != SEED_BYTES:
-        raise ChartsealError("keystore-malformed", f"{path} has not {SEED_BYTES} bytes")
-    return seed
-
-
 def signer_of(path: Path) -> Signer:
-    return Signer(seed_of(path))
+    return Signer(read_seed(path))
 
 
 def seal_key(seed: bytes) -> bytes:

@@ -14,7 +14,9 @@ from node.ledger.families.identity_key import Name as Guardians
 from node.ledger.state import Overlay, institution
 from node.ledger.transaction import Op
 from node.mempool import Mempool, MempoolLimits
+from tests.support import ledger_fixture
 from tests.support.ledger import Chain, genesis, key
+from tests.support.ledger_fixture import Ledger
 
 pytestmark = pytest.mark.usefixtures("each_backend")
 OLD, NEW = key("alder identity"), key("alder second")
@@ -118,3 +120,27 @@ async def test_a_restart_remembers_who_may_sign(tmp_path: Path) -> None:
     assert await second.offered(OLD) == "unknown-signer"
     assert await second.offered(NEW) == "accepted"
     second.chain.close()
+
+
+async def test_a_node_signs_with_its_new_key_as_soon_as_the_ledger_takes_it(
+    tmp_path: Path,
+) -> None:
+    """Without a restart, and not before: until then the old key speaks for its institution."""
+    ledger, spare = Ledger(tmp_path), ledger_fixture.key("alder spare")
+    try:
+        service = ledger.service
+        service._signers = (*service._signers, spare)
+        old = service.identity
+        assert transaction.parse(service.sign((ledger.anchor(),))).keys == (old,)
+        op = Op("identity.key.rotate", wire.to_value(Rotate(old, spare.public_key)))
+        payload = transaction.encode_payload(service.payload((op,)))
+        message = transaction.signed_message(payload, [old, spare.public_key])
+        raw = service.countersign(payload, [(spare.public_key, spare.sign(message))])
+        ledger.commit(raw)
+        assert service.status(transaction.txid_of(raw)).code == "applied"
+        assert service.identity == spare.public_key
+        signed = service.sign((ledger.anchor(),))
+        ledger.commit(signed)
+        assert service.status(transaction.txid_of(signed)).code == "applied"
+    finally:
+        ledger.close()
