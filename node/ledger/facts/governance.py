@@ -18,6 +18,7 @@ State: ``institutions`` -> ``Institutions``, ``institution-at/<number be64>`` ->
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
+from node.ledger.facts import numbered
 from node.ledger.facts.governance_bodies import (
     INSTITUTION,
     PARAMETERS,
@@ -53,11 +54,6 @@ PROPOSALS_KEY: Final = b"governance/proposals"
 WHOLE: Final = 10_000  # basis points
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Count:
-    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,36 +179,18 @@ def document_prefix(kind: str) -> bytes:
     return b"governance/document/" + kind.encode()
 
 
-def row_key(prefix: bytes, number: int) -> bytes:
-    return prefix + b"/" + number.to_bytes(4, "big")
-
-
-def count_of(read: Read, key: bytes) -> int:
-    row = load_from(read, Count, key)
-    return 0 if row is None else row.count
-
-
-def append(view: Overlay, prefix: bytes, row: object) -> int:
-    """Add a row to the numbered list under ``prefix``; return its number."""
-    number = count_of(view.get, prefix)
-    view.save(row_key(prefix, number), row)
-    view.save(prefix, Count(number + 1))
-    return number
-
-
 def last_row(read: Read, kind: type[T], prefix: bytes) -> T | None:
-    count = count_of(read, prefix)
-    return load_from(read, kind, row_key(prefix, count - 1)) if count else None
+    return numbered.last(read, prefix, kind)
 
 
 def row_at(read: Read, kind: type[T], prefix: bytes, height: int) -> T | None:
     """Return the row in force after block ``height``: the last whose ``from_height`` is not
     beyond it.  Rows ascend by it, so O(log n) of them are read."""
-    low, high = 0, count_of(read, prefix)
+    low, high = 0, numbered.length(read, prefix)
     found: T | None = None
     while low < high:
         middle = (low + high) // 2
-        row = load_from(read, kind, row_key(prefix, middle))
+        row = load_from(read, kind, numbered.row_key(prefix, middle))
         assert row is not None, "rows below the count are there"
         if cast(Any, row).from_height <= height:
             found, low = row, middle + 1
@@ -298,7 +276,7 @@ def can_decide(read: Read) -> bool:
 def standing(read: Read, org: str, height: int) -> RolesRow | None:
     """Return roles and standing of ``org`` after block ``height``; None before it joined."""
     prefix = roles_prefix(org)
-    if count_of(read, prefix):
+    if numbered.length(read, prefix):
         return row_at(read, RolesRow, prefix, height)
     item = load_from(read, Institution, institution_key(org))
     return None if item is None else founding(item.roles)

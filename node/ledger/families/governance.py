@@ -15,14 +15,13 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from node.ledger.facts import governance as facts
-from node.ledger.facts import keys
+from node.ledger.facts import keys, numbered
 from node.ledger.facts.governance import (
     EXECUTED,
     EXPIRED,
     OPEN,
     REJECTED,
     WITHDRAWN,
-    Count,
     DocumentRow,
     Handle,
     Handles,
@@ -146,7 +145,7 @@ def _propose(context: Context, body: Propose) -> None:
     if len(waiting) >= OPEN_MAX or own >= OPEN_OF_ONE_MAX:
         raise Refused(FULL)
     _effect(Overlay(read), context, body)  # what cannot take effect is not voted on
-    number = facts.count_of(read, facts.PROPOSALS_KEY)
+    number = numbered.length(read, facts.PROPOSALS_KEY)
     decided = _policy_for(view, body)
     row = ProposalRow(
         number=number,
@@ -165,7 +164,7 @@ def _propose(context: Context, body: Propose) -> None:
     )
     view.save(facts.proposal_key(body.proposal), row)
     view.save(facts.number_key(number), Handle(body.proposal))
-    view.save(facts.PROPOSALS_KEY, Count(number + 1))
+    view.save(facts.PROPOSALS_KEY, numbered.Count(number + 1))
     view.save(facts.OPEN_KEY, Handles((*waiting, body.proposal)))
     context.alarm(ALARM, body.proposal, time_ms=row.vote_until_ms + 1)
 
@@ -326,7 +325,7 @@ def _history(
     suspended: bool,
 ) -> None:
     row = RolesRow(context.height, context.time_ms, roles, suspended, proposal)
-    facts.append(view, facts.roles_prefix(org), row)
+    numbered.append(view, facts.roles_prefix(org), row)
 
 
 def _acting(view: Overlay, org: str) -> Institution:
@@ -335,8 +334,8 @@ def _acting(view: Overlay, org: str) -> Institution:
     if item is None:
         suspended = facts.suspended(view.get, org) is not None
         raise Refused(SUSPENDED if suspended else ORG_UNKNOWN)
-    if facts.count_of(view.get, facts.roles_prefix(org)) == 0:
-        facts.append(view, facts.roles_prefix(org), facts.founding(item.roles))
+    if numbered.length(view.get, facts.roles_prefix(org)) == 0:
+        numbered.append(view, facts.roles_prefix(org), facts.founding(item.roles))
     return item
 
 
@@ -375,7 +374,7 @@ def _document(view: Overlay, context: Context, body: Document, proposal: bytes) 
     row = DocumentRow(
         body.kind, body.version, body.digest, from_height, context.time_ms, proposal
     )
-    facts.append(view, prefix, row)
+    numbered.append(view, prefix, row)
 
 
 def _policy(view: Overlay, body: Policy) -> None:

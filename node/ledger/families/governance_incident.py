@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from node.ledger.facts import incidents as facts
-from node.ledger.facts.governance import Handle, append, last_row, limits
+from node.ledger.facts import numbered
+from node.ledger.facts.governance import Handle, last_row, limits
 from node.ledger.facts.incidents import (
     AFFECTED,
     DONE,
@@ -179,7 +180,7 @@ def _new_duty(context: Context, incident: bytes, code: str, aware_ms: int) -> Du
 def _written(context: Context, incident: bytes, commitment: bytes, affected: str) -> int:
     """Append a report; return how many there are."""
     row = ReportRow(commitment, affected, context.height, context.time_ms, context.txid)
-    return append(context.view, facts.incident_key(incident) + b"/reports", row) + 1
+    return numbered.append(context.view, facts.incident_key(incident) + b"/reports", row) + 1
 
 
 def _report(context: Context, body: Report) -> None:
@@ -190,7 +191,7 @@ def _report(context: Context, body: Report) -> None:
         raise Refused(IN_FUTURE)
     codes = facts.duties_of(body.regimes, body.affected)
     row = IncidentRow(
-        number=append(view, facts.NUMBERS, Handle(body.incident)),
+        number=numbered.append(view, facts.NUMBERS, Handle(body.incident)),
         org=context.org.id,
         kind=body.kind,
         regimes=body.regimes,
@@ -280,7 +281,7 @@ def _basis(context: Context, body: Basis) -> None:
     if before == (body.basis, body.condition):
         raise Refused(SAME_BASIS)
     row = BasisRow(body.basis, body.condition, context.height, context.time_ms)
-    append(context.view, prefix, row)
+    numbered.append(context.view, prefix, row)
 
 
 _ANYBODY: Final[frozenset[str]] = frozenset()

@@ -6,6 +6,7 @@ from typing import Final
 
 from node.ledger.asking import PAGE_MAX, Facts, Question
 from node.ledger.facts import governance as facts
+from node.ledger.facts import numbered
 from node.ledger.facts.governance import (
     EXPIRED,
     OPEN,
@@ -113,7 +114,7 @@ class Proposals:
 
 
 def _proposals(asked: Facts, params: Listing) -> Proposals:
-    count = facts.count_of(asked.get, facts.PROPOSALS_KEY)
+    count = numbered.length(asked.get, facts.PROPOSALS_KEY)
     numbers, following = page(count, params.start, params.limit)
     found = []
     for number in numbers:

@@ -5,7 +5,8 @@ from typing import Final
 
 from node.ledger.asking import PAGE_MAX, Facts, Question
 from node.ledger.facts import incidents as facts
-from node.ledger.facts.governance import Handle, count_of, row_at, row_key
+from node.ledger.facts import numbered
+from node.ledger.facts.governance import Handle, row_at
 from node.ledger.facts.incidents import WAITING, BasisRow, Duty, IncidentRow, ReportRow
 from node.ledger.facts.words import PURPOSES
 from node.ledger.state import load_from
@@ -84,7 +85,7 @@ def _incident(asked: Facts, params: ByHandle) -> Incident:
     prefix = facts.incident_key(params.incident) + b"/reports"
     end = min(row.reports, params.start + max(1, min(params.limit, PAGE_MAX)))
     found = [
-        load_from(asked.get, ReportRow, row_key(prefix, number))
+        load_from(asked.get, ReportRow, numbered.row_key(prefix, number))
         for number in range(params.start, end)
     ]
     return replace(
@@ -112,11 +113,11 @@ class Incidents:
 
 
 def _incidents(asked: Facts, params: Listing) -> Incidents:
-    count = count_of(asked.get, facts.NUMBERS)
+    count = numbered.length(asked.get, facts.NUMBERS)
     end = min(count, params.start + max(1, min(params.limit, PAGE_MAX)))
     found = []
     for number in range(params.start, end):
-        handle = load_from(asked.get, Handle, row_key(facts.NUMBERS, number))
+        handle = load_from(asked.get, Handle, numbered.row_key(facts.NUMBERS, number))
         assert handle is not None, "numbers below the count are taken"
         row = facts.incident(asked.get, handle.handle)
         assert row is not None, "every number names an incident"
