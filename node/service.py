@@ -19,6 +19,7 @@ from node.handover import Handover
 from node.intake import Answer, Intake
 from node.ledger import transaction
 from node.ledger.genesis import Genesis
+from node.ledger.payload import decode_payload
 from node.ledger.registry import result_of
 from node.ledger.state import SignerRow, load_from, signer_key
 from node.ledger.transaction import Op, Payload, Signs, Transaction
@@ -191,14 +192,13 @@ class Service:
 
         Raises ``TransactionMalformed`` for a payload that is not this institution's own.
         """
+        said = decode_payload(payload)
+        if said.org != self.node_id or said.network != self.genesis.network:
+            raise transaction.TransactionMalformed("not prepared for this institution")
         signer = self._signer
         keys = [signer.public_key, *(key for key, _ in cosigners)]
         own = signer.sign(transaction.signed_message(payload, keys))
-        raw = transaction.assemble(payload, keys, [own, *(given for _, given in cosigners)])
-        said = transaction.parse(raw).payload
-        if said.org != self.node_id or said.network != self.genesis.network:
-            raise transaction.TransactionMalformed("not prepared for this institution")
-        return raw
+        return transaction.assemble(payload, keys, [own, *(given for _, given in cosigners)])
 
     def status(self, txid: bytes) -> TxStatus:
         row = self.queries.tx_row(txid)

@@ -8,8 +8,7 @@ from typing import Any, Final
 
 import click
 
-from consensus import codec, wire
-from consensus.codec import Malformed
+from consensus import wire
 from node.cli import person as keys
 from node.cli.main import Group
 from node.cli.output import Session
@@ -18,9 +17,9 @@ from node.errors import ChartsealError
 from node.keys import read_seed
 from node.ledger.crypto import Signer
 from node.ledger.execute import typed_body
-from node.ledger.payload import payload_of
+from node.ledger.payload import decode_payload
 from node.ledger.rules import Refused
-from node.ledger.transaction import TRANSACTION_BYTES_MAX, TransactionMalformed
+from node.ledger.transaction import TransactionMalformed
 from node.record_files import read_bytes
 
 _FILE: Final = click.Path(dir_okay=False, path_type=Path)
@@ -82,8 +81,8 @@ def sign(session: Session, prepared: Path, key_path: Path, yes: bool) -> None:
 def _said(payload: str) -> Iterator[str]:
     """Yield what a payload says, operation by operation."""
     try:
-        said = payload_of(codec.decode(bytes.fromhex(payload), size_max=TRANSACTION_BYTES_MAX))
-    except (Malformed, TransactionMalformed) as error:
+        said = decode_payload(bytes.fromhex(payload))
+    except TransactionMalformed as error:
         raise ChartsealError("transaction-malformed", str(error)) from error
     yield f"{said.org} asks you to sign, valid until height {said.expires_height}:"
     for op in said.ops:

@@ -77,8 +77,7 @@ def _ops(value: Any) -> tuple[Op, ...]:
     return tuple(ops)
 
 
-def payload_of(value: Any) -> Payload:
-    """Return a decoded payload as its record; raises ``TransactionMalformed``."""
+def _payload_of(value: Any) -> Payload:
     if type(value) is not list or len(value) != 6:
         raise TransactionMalformed("payload is not an array of six")
     if type(value[0]) is not int or value[0] != PAYLOAD_VERSION:  # True equals 1 in Python
@@ -95,6 +94,15 @@ def payload_of(value: Any) -> Payload:
     return Payload(network, org, expires_height, nonce, _ops(ops))
 
 
+def decode_payload(raw: bytes) -> Payload:
+    """Return what signers sign as its record; raises ``TransactionMalformed``."""
+    try:
+        value = codec.decode(raw, size_max=TRANSACTION_BYTES_MAX)
+    except Malformed as error:
+        raise TransactionMalformed(f"payload: {error}") from error
+    return _payload_of(value)
+
+
 def parse(raw: bytes) -> Transaction:
     """Return ``raw`` as a typed transaction; signatures are *not* verified here.
 
@@ -105,8 +113,4 @@ def parse(raw: bytes) -> Transaction:
 
 def parse_frame(raw: bytes, frame: Frame) -> Transaction:
     """Like ``parse`` for bytes that are sliced already."""
-    try:
-        value = codec.decode(frame.payload, size_max=TRANSACTION_BYTES_MAX)
-    except Malformed as error:
-        raise TransactionMalformed(f"payload: {error}") from error
-    return Transaction(raw, txid_of(raw), payload_of(value), frame.keys)
+    return Transaction(raw, txid_of(raw), decode_payload(frame.payload), frame.keys)

@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from node.ledger import transaction
 from tests.node.http.conftest import Client, arrival
 from tests.support.ledger_fixture import Ledger, key
@@ -83,8 +85,10 @@ async def test_signatures_for_another_set_of_keys_do_not_count(
 
 
 async def test_the_node_lends_its_key_to_its_own_payloads_only(
-    client: Client, ledger: Ledger
+    client: Client, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """It looks before it signs: no signature over another's payload is ever made."""
+    monkeypatch.setattr(ledger.service, "_signers", ())
     foreign = transaction.encode_payload(
         transaction.parse(ledger.sign(ledger.anchor(), org="birch")).payload
     )
