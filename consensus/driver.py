@@ -18,7 +18,7 @@ from consensus.effects import Contradiction, Decided, Effects, Envelope, Fetch, 
 from consensus.engine import Dialect, Engine
 from consensus.guard import SignGuard
 from consensus.mark import Mark, Marked
-from consensus.types import Committee, Proposal, Record, Statement
+from consensus.types import Era, Proposal, Record, Statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +84,12 @@ class Driver:
         self._durable_token = -1
         self._open_token: int | None = None
 
-    def applied(self, height: int, next_committee: Committee | None = None) -> None:
+    def applied(self, height: int, next_era: Era | None = None) -> None:
         """The ledger executed ``height``: tell the engine, let the guard forget below it.
 
-        ``next_committee``: see ``Engine.applied``.
+        ``next_era``: see ``Engine.applied``.
         """
-        self.engine.applied(height, next_committee)
+        self.engine.applied(height, next_era)
         self._prune_records = (*self._prune_records, *self._guard.prune(height))
 
     def turn(self) -> Turn | None:

@@ -8,7 +8,7 @@ node.  Time is integer milliseconds from a clock that never goes back.
 from typing import Any, Protocol
 
 from consensus.effects import Effects, ProposeResult, Status, WantPayload
-from consensus.types import Check, Committee, NodeId, Proposal, Statement
+from consensus.types import Check, Committee, Era, NodeId, Proposal, Statement
 
 
 class Engine(Protocol):
@@ -24,11 +24,11 @@ class Engine(Protocol):
     def persisted(self, token: int) -> None:
         """All records of effects up to ``token`` are durable."""
 
-    def applied(self, height: int, next_committee: Committee | None = None) -> None:
+    def applied(self, height: int, next_era: Era | None = None) -> None:
         """The ledger has executed ``height`` and its state is durable.
 
-        ``next_committee``: only with a ``Proposal.barrier`` that changed the committee; it
-        votes from ``height + 1`` on, in the next epoch.
+        ``next_era``: only with a ``Proposal.barrier`` that changed who orders, or how, from
+        ``height + 1`` on; of the epoch in force when only its observers changed.
         """
 
     def synced(self, proposal: Proposal, certificate: bytes) -> bool:

@@ -69,6 +69,20 @@ class Committee:
 
 
 @dataclass(frozen=True, slots=True)
+class Era:
+    """One committee under one engine ("pbft" or "raft"); ``committee.epoch`` counts eras.
+
+    ``from_height`` is the first height that it orders.  ``observers`` follow without voting;
+    they may change while the era lasts.
+    """
+
+    engine: str
+    committee: Committee
+    from_height: int = 1
+    observers: tuple[NodeId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Proposal:
     """A block as engines see it.
 

@@ -4,6 +4,9 @@ Owns the one rule by which our messages, ledger operations and disk records beco
 come back *typed*: parse once at the edge, no dictionaries inside.  Supported field types:
 ``int`` (0 .. 2^64-1), ``bool``, ``bytes``, ``str``, ``NewType`` of these, ``X | None``,
 ``tuple[X, ...]`` and nested dataclasses.  ``Tagged`` unions put a small integer in front.
+A record that grew after it was first written says ``GROWN_FROM: ClassVar[int]``, how many
+fields it had then: later ones have defaults and are left out from the end while they are at
+them, so what was written before keeps its bytes.  The shortest form is the only one.
 Everything a peer can get wrong raises ``Malformed``; nothing else escapes.
 """
 
@@ -19,6 +22,7 @@ from consensus.codec import Malformed
 
 T = TypeVar("T")
 U64_MAX: Final = (1 << 64) - 1
+GROWN: Final = "GROWN_FROM"
 
 _Parser = Callable[[Any], Any]
 _parsers: dict[Any, _Parser] = {}
@@ -42,12 +46,16 @@ def _parse_exact(kind: type) -> _Parser:
 def _parse_dataclass(cls: type) -> _Parser:
     hints = typing.get_type_hints(cls)
     parsers = [_parser(hints[field.name]) for field in dataclasses.fields(cls)]
+    defaults = [field.default for field in dataclasses.fields(cls)]
     count = len(parsers)
+    least = getattr(cls, GROWN, count)
 
     def parse(value: Any) -> Any:
-        if type(value) is not list or len(value) != count:
+        if type(value) is not list or not least <= len(value) <= count:
             raise Malformed(f"{cls.__name__} takes an array of {count}")
-        fields = [parser(item) for parser, item in zip(parsers, value, strict=True)]
+        fields = [parser(item) for parser, item in zip(parsers, value, strict=False)]
+        if len(fields) > least and fields[-1] == defaults[len(fields) - 1]:
+            raise Malformed(f"{cls.__name__} is not in its shortest form")
         try:
             return cls(*fields)
         except ValueError as error:  # __post_init__ states the record's own limits
@@ -111,6 +119,9 @@ def _encoder(cls: type) -> _Encoder:
     hints = typing.get_type_hints(cls)
     names = [field.name for field in dataclasses.fields(cls)]
     nested = [at for at, name in enumerate(names) if not _is_plain(hints[name])]
+    if not names:
+        _encoders[cls] = lambda _record: []
+        return _encoders[cls]
     get: Callable[[Any], Any] = operator.attrgetter(*names)
     single = len(names) == 1
 
@@ -120,8 +131,22 @@ def _encoder(cls: type) -> _Encoder:
             value[at] = to_value(value[at])
         return value
 
-    _encoders[cls] = encode_record
-    return encode_record
+    _encoders[cls] = _shortened(cls, encode_record) if hasattr(cls, GROWN) else encode_record
+    return _encoders[cls]
+
+
+def _shortened(cls: Any, encode_record: _Encoder) -> _Encoder:
+    """Return ``encode_record`` without the later fields that stand at their defaults."""
+    defaults = [to_value(field.default) for field in dataclasses.fields(cls)]
+    least: int = cls.GROWN_FROM
+
+    def encode_short(record: Any) -> list[Any]:
+        value: list[Any] = encode_record(record)
+        while len(value) > least and value[-1] == defaults[len(value) - 1]:
+            value.pop()
+        return value
+
+    return encode_short
 
 
 def to_value(record: Any) -> Any:

@@ -13,7 +13,7 @@ from consensus.pbft import assist, view_change
 from consensus.pbft.messages import Status
 from consensus.pbft.normal import known
 from consensus.pbft.select import select
-from consensus.pbft.state import State
+from consensus.pbft.state import HINTS_MAX, State
 from consensus.types import NodeId, Rng
 
 FETCH_BLOCKS_MAX: Final = 64
@@ -27,6 +27,17 @@ def on_status(state: State, sender: NodeId, message: Status) -> None:
     before = state.statuses.get(sender)
     state.statuses[sender] = message
     assist.answer(state, sender, message, before)
+
+
+def on_hint(state: State, peer: NodeId, height: int) -> None:
+    """Note that ``peer``, whoever it is, may serve blocks up to ``height``."""
+    hints = {p: at for p, at in state.hints.items() if at > state.delivered}
+    if peer != state.me and height > state.delivered:
+        if peer in hints or len(hints) < HINTS_MAX:
+            hints[peer] = max(height, hints.get(peer, 0))
+        else:
+            state.refuse("hint-flood")
+    state.hints = hints
 
 
 def announce(state: State) -> None:
@@ -57,6 +68,9 @@ def _claims(state: State, proven: int, holders: tuple[str, ...]) -> dict[NodeId,
         for peer, status in state.statuses.items()
         if status.height > delivered
     }
+    for peer, height in state.hints.items():
+        if height > delivered:
+            claims[peer] = max(height, claims.get(peer, 0))
     for change in state.view_changes.values():
         if change.height > delivered and change.signer != state.me:
             claims[NodeId(change.signer)] = max(

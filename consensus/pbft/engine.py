@@ -27,7 +27,7 @@ from consensus.pbft.messages import (
     ViewChange,
 )
 from consensus.pbft.records import Accepted, Keys
-from consensus.types import Applied, Committee, NodeId, Proposal, Rng
+from consensus.types import Applied, Committee, Era, NodeId, Proposal, Rng
 
 __all__ = ["PbftConfig", "PbftEngine"]
 
@@ -148,7 +148,7 @@ class PbftEngine:
     def persisted(self, token: int) -> None:
         assert token <= self._state.out.token, "a token that was never drained"
 
-    def applied(self, height: int, next_committee: Committee | None = None) -> None:
+    def applied(self, height: int, next_era: Era | None = None) -> None:
         state = self._state
         assert height <= state.delivered, "applied before it was delivered"
         if height > state.applied:
@@ -157,11 +157,11 @@ class PbftEngine:
             state.out.records.extend(state.keys.forget(height))
             if state.barrier == height:
                 state.barrier = None
-                if next_committee is not None:
-                    self._state = epochs.entered(state, next_committee)
+                if next_era is not None and next_era.committee.epoch > state.epoch:
+                    self._state = epochs.entered(state, next_era.committee)
                 self._settle()
             else:
-                assert next_committee is None, "a committee changes at a barrier only"
+                assert next_era is None, "a committee changes at a barrier only"
 
     def synced(self, proposal: Proposal, certificate: bytes) -> bool:
         state = self._state
@@ -186,6 +186,15 @@ class PbftEngine:
 
     def work(self, since_ms: int | None) -> None:
         self._state.work_since_ms, self._due_ms = since_ms, None
+
+    def hint(self, peer: NodeId, height: int) -> None:
+        """Whoever ``peer`` is, it says that it has executed ``height``: ask it, if we lack it.
+
+        Never believed: blocks count by their certificates.
+        """
+        self._due_ms = None
+        catch_up.on_hint(self._state, peer, height)
+        self._settle()
 
     # --- outputs --------------------------------------------------------------------------
 

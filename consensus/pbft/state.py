@@ -9,6 +9,7 @@ change that made it so.
 import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Final
 
 from consensus import codec, wire
 from consensus.certs import PreparedCert, proposal_hash
@@ -30,6 +31,8 @@ from consensus.pbft.records import Accepted, Keys
 from consensus.pbft.votes import VoteBook
 from consensus.pbft.watch import Watch
 from consensus.types import Applied, NodeId, Proposal
+
+HINTS_MAX: Final = 128  # peers, members or not, that said how far they are
 
 
 @dataclass(slots=True)
@@ -90,6 +93,7 @@ class State:
     assisted_ms: dict[str, int] = field(default_factory=dict)
     shown_ms: dict[str, int] = field(default_factory=dict)
     hinted_ms: dict[str, int] = field(default_factory=dict)  # peers of other epochs, strangers
+    hints: dict[NodeId, int] = field(default_factory=dict)  # heights that others speak of
     gap_since_ms: int | None = None
     fetch_due_ms: int | None = None
     fetch_attempts: int = 0
@@ -222,6 +226,7 @@ class State:
         )
         for kept in kept_by_member:
             assert len(kept) <= members
+        assert len(self.hints) <= HINTS_MAX
 
     def fingerprint(self) -> bytes:
         """Hash of every field that can change what this member does next."""
@@ -260,7 +265,8 @@ class State:
             dict(self.suspects), dict(self.suspects_ahead), dict(self.view_changes),
             dict(self.statuses), dict(self.heard_ms), dict(self.assisted_ms),
             dict(self.shown_ms),
-            dict(self.hinted_ms), dict(self.refused), dict(self.watch.caught),
+            dict(self.hinted_ms), {str(p): at for p, at in self.hints.items()},
+            dict(self.refused), dict(self.watch.caught),
             {str(h): m for h, m in self.early.items()},
         )  # fmt: skip
         whole = [

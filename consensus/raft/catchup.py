@@ -16,7 +16,7 @@ from consensus.raft.ledger import LedgerCore
 from consensus.raft.log import Base
 from consensus.raft.messages import NOBODY, Snapshot
 from consensus.raft.records import Fetched, Target, decode_certificate
-from consensus.types import Proposal
+from consensus.types import NodeId, Proposal
 
 
 def on_snapshot(core: LedgerCore, message: Snapshot) -> None:
@@ -61,6 +61,32 @@ def _contradicts(core: LedgerCore, base: Base) -> bool:
     return same_height or base.height < core.log.tip_at(core.commit).height
 
 
+def ended(core: LedgerCore, source: NodeId, base: Base) -> None:
+    """The group went on without this log after ``base``: hear it as a snapshot of no leader.
+
+    ``base`` is final, so what follows is safe for a member of any role.  Whoever leads here in
+    ``base.term`` or later has that entry (paper 5.4.3) and commits it.  Whoever lacks it stops
+    leading or campaigning, fetches, and goes on voting and taking entries: the others may
+    still need it to finish, should all be gone that have finished.
+    """
+    if base.index <= core.commit:
+        return  # it is handed on by itself
+    if core.log.term_at(base.index) == base.term:
+        core.commit_to(base.index)
+    elif _contradicts(core, base):
+        core.refuse("end of another chain")
+    else:
+        if core.role is not Role.FOLLOWER or base.term > core.term:
+            core.become_follower(max(core.term, base.term), None)
+        core.ended_by = source
+        target = Target(base, source, core.tracker.members)
+        if core.target != target:
+            core.target = target
+            core.journal.note_target(target)
+        if not try_finish(core):
+            fetch(core)
+
+
 def fetch(core: LedgerCore) -> None:
     """Ask for the missing blocks, and again after a heartbeat interval until none is."""
     core.fetch_due_ms = core.now_ms + core.config.heartbeat_ms
@@ -68,6 +94,8 @@ def fetch(core: LedgerCore) -> None:
     peer = core.leader
     if peer is None and core.target is not None:
         peer = core.target.source
+    if core.ended_by is not None and core.target is not None:
+        peer = core.ended_by  # a leader that was left behind as well has nothing for us
     if hi is not None and peer is not None and peer != core.self_id:
         core.fetches = [Fetch(peer, core.delivered.height + 1, hi)]
 

@@ -20,6 +20,8 @@ class RaftConfig:
     ``uncommitted_bytes_max``: blocks that a leader has appended and nobody executed yet.
     ``committed_bytes_max``: blocks handed on that our own ledger has not executed.
     ``voters``: who votes at the start, if it is not the whole committee; later the log says.
+    ``first_leader``: whom everybody's vote in term 1 goes to when the log begins (founding.py);
+    every member must be told the same.  None: the first leader is elected.
     ``lease_reads``: answer reads without asking the others; trusts everybody's clock.
     """
 
@@ -39,10 +41,13 @@ class RaftConfig:
     committed_bytes_max: int = 64 << 20
     lease_reads: bool = False
     voters: tuple[NodeId, ...] = ()
+    first_leader: NodeId | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.heartbeat_ms < self.election_ms_min:
             raise ValueError("heartbeats must be more frequent than elections")
+        if self.first_leader is not None and self.committee.index(self.first_leader) is None:
+            raise ValueError("the first leader is a member")
         if not 1 <= self.message_entries_max <= MESSAGE_ENTRIES_MAX:
             raise ValueError(f"message_entries_max must be 1 to {MESSAGE_ENTRIES_MAX}")
         positive = (

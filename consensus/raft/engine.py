@@ -11,16 +11,26 @@ from typing import Any, Final, get_args
 
 from consensus import codec, wire
 from consensus.effects import Effects, Envelope, ProposeResult, ReadReady, Status, WantPayload
-from consensus.raft import catchup, election, reading, reconfigure, replication, step, transfer
+from consensus.raft import (
+    catchup,
+    election,
+    founding,
+    reading,
+    reconfigure,
+    replication,
+    step,
+    transfer,
+)
 from consensus.raft import turn as turns
 from consensus.raft.config import RaftConfig
 from consensus.raft.core import Outcome, ReadState, Role
 from consensus.raft.ledger import LedgerCore, PendingRead, Write
+from consensus.raft.log import Base
 from consensus.raft.membership import Change, apply_change
 from consensus.raft.messages import MESSAGES, Message, PreVoteRequest, Snapshot, VoteRequest
 from consensus.raft.progress import ProgressState
 from consensus.raft.records import restore
-from consensus.types import Applied, Committee, NodeId, Proposal, Rng
+from consensus.types import Applied, Era, NodeId, Proposal, Rng
 
 _HANDLERS: Final = {**step.HANDLERS, Snapshot: catchup.on_snapshot}
 _KNOWN: Final = frozenset(get_args(Message))
@@ -44,6 +54,8 @@ class RaftEngine:
     ) -> None:
         restored = restore(pairs, applied)
         self._core = LedgerCore(config, restored, applied, rng=rng, now_ms=now_ms)
+        if config.first_leader is not None and founding.is_new(restored, applied):
+            founding.found(self._core, config.first_leader)
         self._token = 0
         self._waiting_since_ms: int | None = None
 
@@ -135,6 +147,13 @@ class RaftEngine:
         """Stop believing that the leader lives; see ``election.forget_leader``."""
         return election.forget_leader(self._core)
 
+    def ended(self, source: NodeId, base: Base) -> None:
+        """Others left this log behind at ``base``, a final block: fetch up to there.
+
+        ``source`` told so and has the blocks; like a leader, it is trusted.
+        """
+        catchup.ended(self._core, source, base)
+
     def persisted(self, token: int) -> None:
         """Everything drained up to ``token`` is durable: count our own vote and entries.
 
@@ -144,7 +163,7 @@ class RaftEngine:
         while core.writes and core.writes[0].token <= token:
             core.note_durable(core.writes.popleft().turn)
 
-    def applied(self, height: int, next_committee: Committee | None = None) -> None:  # noqa: ARG002
+    def applied(self, height: int, next_era: Era | None = None) -> None:  # noqa: ARG002
         core = self._core
         assert height <= core.delivered.height, f"height {height} was never handed on"
         if height > core.applied_height:
@@ -341,6 +360,7 @@ def _ledger_value(core: LedgerCore) -> list[Any]:
     return [
         [core.now_ms, core.applied_height, core.delivered.height, core.delivered.digest],
         [core.handed_index, core.fetched_kept, core.fetch_due_ms, core.round_changed_ms],
+        core.ended_by,
         None if target is None else wire.to_value(target),
         [[index, wire.to_value(members)] for index, members in core.members_at],
         [[write.token, len(write.turn.entries)] for write in core.writes],

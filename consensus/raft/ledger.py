@@ -62,6 +62,7 @@ class LedgerCore(Core):
         self.handed_index = 0  # committed entries up to here are durable and applied here
         self.fetched_kept = 0  # highest height with a ``raft/synced/`` record
         self.fetch_due_ms = now_ms
+        self.ended_by: NodeId | None = None  # who told that the group has left this log
         self.round_changed_ms = now_ms
         self.writes: deque[Write] = deque()
         self.held: deque[Decided] = deque()  # committed, above blocks that are missing

@@ -186,6 +186,23 @@ def _settle(stored: _Stored, applied: Applied) -> Restored:
     )
 
 
+def place_of(pairs: Iterable[tuple[bytes, bytes]], applied: Applied) -> Base | None:
+    """Return where the log of ``pairs`` has the block that the ledger applied last.
+
+    None when these records do not tell, or there are none.
+    """
+    try:
+        found = restore(pairs, applied)
+    except RecordsDamaged:
+        return None
+    index, term = applied.position, found.base.term
+    if index > found.base.index:
+        term = found.entries[index - found.base.index - 1].term
+    if index < max(1, found.base.index) or term == 0:
+        return None
+    return Base(index, term, applied.height, applied.digest)
+
+
 def _overtaken(stored: _Stored, base: Base, applied: Applied) -> bool:
     """Whether the ledger executed, from a fetched block, another entry than the log has."""
     if stored.target is None or applied.position <= max(stored.commit, base.index):

@@ -10,7 +10,7 @@ import re
 from collections.abc import Hashable
 from pathlib import Path
 
-from tests.support.linearizability import (
+from node.chaos.linear import (
     READ,
     Operation,
     Outcome,
@@ -18,7 +18,7 @@ from tests.support.linearizability import (
     register,
     write,
 )
-from tests.support.linearizability import (
+from node.chaos.linear import (
     check as check_history,
 )
 

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.conformance import porcupine, run
-from tests.support.linearizability import (
+from node.chaos.linear import (
     READ,
     Model,
     Operation,
@@ -20,6 +19,7 @@ from tests.support.linearizability import (
     register,
     write,
 )
+from tests.conformance import porcupine, run
 
 
 def op(call: int, end: int | None, asked, output=None, key=None) -> Operation:

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any, NewType
+from typing import Any, ClassVar, NewType
 
 import pytest
 from hypothesis import given
@@ -38,6 +38,20 @@ class Branch:
 @dataclass(frozen=True, slots=True)
 class Other:
     height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Grown:
+    GROWN_FROM: ClassVar[int] = 1
+
+    height: int
+    label: str | None = None
+    marks: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Empty:
+    pass
 
 
 KINDS = wire.Tagged({1: Leaf, 2: Branch, 7: Other})
@@ -153,6 +167,33 @@ def test_a_proposal_with_a_half_transaction_id_is_malformed() -> None:
     value[4] = bytes(63)
     with pytest.raises(Malformed):
         wire.decode(Proposal, codec.encode(value), size_max=SIZE_MAX)
+
+
+@given(st.integers(0, 9), st.none() | st.text(max_size=3), st.lists(st.integers(0, 3)))
+def test_a_record_that_grew_has_one_form_the_shortest(
+    height: int, label: str | None, marks: list[int]
+) -> None:
+    record = Grown(height, label, tuple(marks))
+    value = wire.to_value(record)
+    assert len(value) == (3 if marks else 2 if label is not None else 1)
+    assert wire.decode(Grown, wire.encode(record), size_max=SIZE_MAX) == record
+    if not marks:
+        longer = [*value, None if len(value) == 1 else []]
+        with pytest.raises(Malformed, match="shortest"):
+            wire.from_value(Grown, longer)
+
+
+def test_a_record_that_grew_reads_what_was_written_before() -> None:
+    assert wire.encode(Grown(5)) == wire.encode(Other(5))
+    assert wire.decode(Grown, wire.encode(Other(5)), size_max=SIZE_MAX) == Grown(5)
+    for value in ([], [5, None, [1], 7]):
+        with pytest.raises(Malformed):
+            wire.from_value(Grown, value)
+
+
+def test_a_record_without_fields_is_an_empty_array() -> None:
+    assert wire.encode(Empty()) == codec.encode([])
+    assert wire.decode(Empty, codec.encode([]), size_max=SIZE_MAX) == Empty()
 
 
 def test_a_type_that_the_wire_cannot_carry_is_our_own_mistake() -> None:

@@ -1,4 +1,4 @@
-"""Hunt every mutant: ``python tests/mutants/run.py [--engine raft|pbft] [--only NAME]``.
+"""Hunt every mutant: ``python tests/mutants/run.py [--engine raft|pbft|eras] [--only NAME]``.
 
 Plays seeds 0, 1, 2, ... with each mutant planted until one fails that holds without it, and
 prints how many it took.  Seeds are of the family that is after this kind of mistake, or, where
@@ -21,7 +21,7 @@ if str(ROOT) not in sys.path:
 
 from tests.mutants.planting import Found, Mutant, hunt  # noqa: E402 - the path comes first
 
-ENGINES = ("raft", "pbft")
+ENGINES = ("raft", "pbft", "eras")
 HEADS = ("engine", "mutant", "source", "family", "seeds of it", "ordinary seeds", "found as")
 Job = tuple[str, str, int, bool]
 

@@ -1,7 +1,7 @@
 """What one node does with final blocks: one atomic batch each, cosignatures, and fetching.
 
 Block, certificate, state root, committee and applied mark of a height share a batch, as in the
-daemon; a barrier names the committee of the next epoch.
+daemon; a barrier may name the next era.
 """
 
 from collections import Counter, deque
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from consensus.codec import Malformed
 from consensus.effects import Decided, Fetch
-from consensus.types import Applied, Committee, Proposal
+from consensus.types import Applied, Committee, Era, Proposal
 from tests.sim import ledger
 from tests.sim.checks import Violation
 from tests.sim.disk import put
@@ -21,7 +21,7 @@ FETCH_BLOCKS_MAX = 32
 FETCH_RETRY_US = 40_000
 COSIGN_AGAIN_US = 100_000
 Block = tuple[Proposal, bytes]
-_Step = tuple[int, bytes, Committee | None]  # height, state root, committee from there on
+_Step = tuple[int, bytes, Era | None]  # height, state root, who orders from there on
 
 
 class Chain:
@@ -35,7 +35,7 @@ class Chain:
         self.executed = self.delivered = self.applied.height
         self.tip_digest = self.applied.digest
         self.root: bytes = live.get(b"a/root", ledger.NETWORK)
-        self.committee: Committee = live.get(b"a/committee", node.world.committee)
+        self.era: Era = live.get(b"a/era", node.world.first_era)
         self.blocks: dict[int, Block] = {}
         self.known: dict[bytes, Proposal] = {}
         self.committed: set[bytes] = set()
@@ -52,6 +52,15 @@ class Chain:
             self.committed.update(ledger.txids_of(block[0]))
         if self._world.plan.cosign_blocks:
             node.after(COSIGN_AGAIN_US, self._cosign_again)
+
+    @property
+    def committee(self) -> Committee:
+        return self.era.committee
+
+    def proposer(self, height: int) -> str | None:
+        """Who proposed the applied block at ``height``."""
+        block = self.blocks.get(height)
+        return None if block is None else ledger.proposer_of(block[0])
 
     def know(self, proposal: Proposal) -> None:
         self.known[proposal.digest] = proposal
@@ -100,14 +109,14 @@ class Chain:
         if self._applying or not self._queue:
             return
         self._applying = True
-        if self._world.plan.apply_us == 0:
+        if self._node.apply_us == 0:
             self._apply()
         else:
-            self._node.after(self._world.plan.apply_us, self._apply)
+            self._node.after(self._node.apply_us, self._apply)
 
     def _apply(self) -> None:
         """Write each block, its certificate and the applied mark in one batch, then sync."""
-        node, heights, mark = self._node, [], 0
+        node, heights, mark, era = self._node, [], 0, self.era
         while self._queue:
             decided = self._queue.popleft()
             proposal = decided.proposal
@@ -121,14 +130,16 @@ class Chain:
             ]
             after = None
             if proposal.barrier:
-                after = self._world.committee_after(self.committee, proposal)
-                operations.append(put(b"a/committee", after))
+                after = self._world.era_after(era, proposal)
+                if after is not None:
+                    era = after
+                    operations.append(put(b"a/era", after))
             mark = node.write(operations)
             self.applied = reached
             self.blocks[proposal.height] = (proposal, decided.certificate)
             heights.append((proposal.height, self.root, after))
         node.crash_point("while it applies")
-        if self._world.plan.apply_us == 0:
+        if node.apply_us == 0:
             self._applied(heights, mark)
         else:
             node.after(self._world.sync_delay(), self._synced, heights, mark)
@@ -146,8 +157,8 @@ class Chain:
             if node.honest:
                 self._world.judge.applied(node, height, root)
             if after is not None:
-                self.committee = after
-                node.enter_epoch(height, after)
+                self.era = after
+                node.enter_era(height, after)
             else:
                 node.driver.applied(height)
             if every and height % every == 0:
@@ -158,7 +169,7 @@ class Chain:
 
     def _cosign(self, height: int, root: bytes) -> None:
         node = self._node
-        if node.liar is not None:
+        if node.liar is not None and node.lies:
             root = node.liar.state_root(root)
         if self.committee.index(node.id) is None:
             return
@@ -179,6 +190,7 @@ class Chain:
     def cosigned(self, sender: str, height: int, root: bytes) -> None:
         """Keep the newest cosignature of each member; a quorum of equal ones is stable."""
         node = self._node
+        node.hint(sender, height)
         if self.committee.index(sender) is None:
             return
         if self._cosigned.get(sender, (0, b""))[0] < height:
@@ -203,7 +215,7 @@ class Chain:
         node = self._node
         wanted = range(lo, min(hi, lo + FETCH_BLOCKS_MAX - 1) + 1)
         blocks = [self.blocks[height] for height in wanted if height in self.blocks]
-        if node.liar is not None:
+        if node.liar is not None and node.lies and not self._world.of_raft(blocks):
             blocks = node.liar.blocks(blocks)
         if blocks:
             self._world.send(node, sender, "blocks", blocks)
@@ -224,7 +236,7 @@ class Chain:
         if not world.well_formed(proposal) or ledger.epoch_of(proposal) != self.committee.epoch:
             return False  # of a later epoch: again when we are there
         try:
-            checks = world.dialect.certificate_checks(
+            checks = world.dialect_of(self.era).certificate_checks(
                 certificate,
                 proposal=proposal,
                 committee=self.committee,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from consensus.codec import Malformed
 from consensus.effects import Contradiction, Decided, ReadReady
-from consensus.types import Applied, Committee
+from consensus.types import Applied, Committee, Era
 from tests.sim import ledger
 
 if TYPE_CHECKING:
@@ -47,10 +47,10 @@ class Judge:
         self.top_round = 0
         self.first_round = 0  # the newest when the first block was delivered
         self.accused: dict[tuple[str, str, int, int, int], None] = {}
-        self._committees: list[tuple[int, Committee]] = [(0, world.committee)]
+        self.eras: list[Era] = [world.first_era]
         self._roots: dict[int, bytes] = {}
         self._leaders: dict[tuple[int, int], str] = {}
-        self._counted: dict[str, tuple[tuple[int, int, int], dict[str, int]]] = {}
+        self._counted: dict[str, tuple[tuple[int, int, int, int], dict[str, int]]] = {}
         self._final_index = 0  # the highest place in any log that is known to be final
         self._certificates: set[tuple[bytes, bytes]] = set()
         self._applied: dict[str, int] = {}
@@ -85,7 +85,8 @@ class Judge:
         """A synced turn of ``node`` was taken in epoch and round ``at``."""
         if at < self._round.get(node.id, (0, 0)):
             raise Violation("round-back", f"{node.id} went back to round {at}")
-        if self._world.plan.engine == "pbft" and at[1] > self._tops.get((node.id, at[0]), 0):
+        of_pbft = self.era(at[0]).engine == "pbft"
+        if of_pbft and at[1] > self._tops.get((node.id, at[0]), 0):
             self._accompanied(node, *at)
         self._reached(node, at)
         self._round[node.id] = at
@@ -99,8 +100,11 @@ class Judge:
         """Who of ``committee`` neither lies nor forgot."""
         return [member for member in committee.ids if member in self._world.trusted]
 
+    def era(self, epoch: int) -> Era:
+        return next(each for each in reversed(self.eras) if each.committee.epoch == epoch)
+
     def _epoch(self, epoch: int) -> Committee:
-        return next(each for _, each in self._committees if each.epoch == epoch)
+        return self.era(epoch).committee
 
     def _accompanied(self, node: "SimNode", epoch: int, view: int) -> None:
         """A view is left by a quorum: nobody runs ahead alone, and liars drive nobody."""
@@ -161,12 +165,15 @@ class Judge:
         self.delivered[node.id] = height
         self.moved = True
 
+    def era_at(self, height: int) -> Era:
+        """Who decides ``height``, and how; with the newest observers of that time."""
+        for era in reversed(self.eras):
+            if height >= era.from_height:
+                return era
+        return self.eras[0]
+
     def committee_at(self, height: int) -> Committee:
-        """Who decides ``height``."""
-        for since, committee in reversed(self._committees):
-            if height > since:
-                return committee
-        return self._committees[0][1]
+        return self.era_at(height).committee
 
     def _first_delivery(self, decided: Decided) -> None:
         proposal, world = decided.proposal, self._world
@@ -186,8 +193,9 @@ class Judge:
             self.first_round = self.top_round
         self.chain[proposal.height] = proposal.digest
         if proposal.barrier:
-            after = world.committee_after(self.committee_at(proposal.height), proposal)
-            self._committees.append((proposal.height, after))
+            after = world.era_after(self.era_at(proposal.height), proposal)
+            if after is not None:
+                self.eras.append(after)
 
     def _kept_by_a_quorum(self, decided: Decided) -> None:
         """A final block's body is on enough disks to survive any allowed loss."""
@@ -197,8 +205,9 @@ class Judge:
         members = [node for node in world.honest if committee.index(node.id) is not None]
         kept = sum(1 for node in members if key in node.disk.synced)
         needed = committee.majority
-        if world.plan.engine == "pbft":  # of a quorum, all but the liars keep what they say
-            needed = committee.byzantine_quorum - len(world.plan.byzantine)
+        if self.era_at(decided.proposal.height).engine == "pbft":
+            needed = committee.byzantine_quorum
+        needed -= len(world.plan.byzantine)  # of a quorum, all but the liars keep what they say
         needed -= sum(1 for node in members if node.wiped)
         if world.plan.engine == "raft" and world.plan.member_changes:
             needed = 1  # a majority of whom, only the log knows
@@ -213,10 +222,11 @@ class Judge:
             return
         world = self._world
         try:
-            checks = world.dialect.certificate_checks(
+            era = self.era_at(decided.proposal.height)
+            checks = world.dialect_of(era).certificate_checks(
                 decided.certificate,
                 proposal=decided.proposal,
-                committee=self.committee_at(decided.proposal.height),
+                committee=era.committee,
                 network=ledger.NETWORK,
             )
         except Malformed as error:
@@ -235,7 +245,7 @@ class Judge:
             raise Violation("one-leader", f"{node.id} and {known} lead round {round_now}")
         before = self._counted.get(node.id)
         changed, counted = self._world.flavour.acknowledged(node.driver.engine)
-        at = (node.incarnation, round_now, changed)
+        at = (node.incarnation, node.engine_epoch, round_now, changed)
         if before is not None and before[0] == at:
             for peer, index in before[1].items():
                 if counted.get(peer, index) < index:

@@ -8,7 +8,13 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from tests.sim.scripts import EPOCH_LIARS, SILENT, SPLITTERS, WHISPERERS
+from tests.sim.scripts import (
+    EPOCH_LIARS,
+    ERA_LIARS,
+    SILENT,
+    SPLITTERS,
+    WHISPERERS,
+)
 
 MS = 1000  # microseconds
 
@@ -185,4 +191,99 @@ PBFT: dict[str, Callable[[random.Random], dict[str, Any]]] = {
     "restarts": _restarts,
     "epochs": _epochs,
     "slow network": _slow_network,
+}
+
+
+def eras(rng: random.Random, members: int, *, long: bool) -> dict[str, Any]:
+    """Eras that follow one another while everything else goes on as well.
+
+    At most one liar, and then four voters at least: f is 1 in every PBFT era.
+    """
+    liars: tuple[tuple[int, str], ...] = ()
+    if members >= 4 and rng.random() < 0.4:
+        liars = ((rng.randrange(members), rng.choice(ERA_LIARS)),)
+    return {
+        "byzantine": liars,
+        "spares": rng.randint(1, 2),
+        "member_changes": rng.randint(8, 20) if long else rng.randint(2, 8),
+        "founders": rng.choice(("raft", "pbft")),
+        "voters_min": rng.choice((1, 2, 3)),
+        "wipe": False,
+        "core": "",
+    }
+
+
+def _reads_at_barriers(rng: random.Random) -> dict[str, Any]:
+    """Readers at members that are late for an era, which others leave in large steps."""
+    return {
+        "members": rng.choice((3, 3, 4)),
+        "spares": rng.randint(0, 2),
+        "byzantine": (),
+        "voters_min": 1,
+        "changes": ("alone",) * 12,
+        "member_changes": rng.randint(8, 20),
+        "faults_us": rng.randint(500, 1000) * MS,
+        "transactions": rng.randint(60, 100),
+        "block_transactions_max": 8,
+        "window": 1,
+        "reads_us": rng.choice((2, 5)) * MS,
+        "latency_us": rng.choice((1000, 3000, 8000)),
+        "loss": 0.0,
+        "slow_message": rng.choice((0.05, 0.15, 0.3)),
+        "slow_message_us": rng.choice((50, 200)) * MS,
+        "ordered_links": False,
+        "partition_us": rng.choice((0, 60, 120)) * MS,
+        "partition_stability_us": rng.choice((40, 100)) * MS,
+        "crash_us": 0,
+        "crash_point": 0.0,
+        "apply_us": rng.choice((100, 500)),
+        "slow_ledger_us": rng.choice((20, 60, 150)) * MS,
+        "sync_us": rng.choice((100, 500)),
+        "slow_sync": 0.0,
+        "capacity": 0,
+        "clog_us": 0,
+    }
+
+
+def _falling_successors(rng: random.Random) -> dict[str, Any]:
+    """Members that die in the middle of every change, first leaders above all, and are back
+    before anybody else is elected, without what they had sent and not yet written."""
+    return {
+        "member_changes": rng.randint(8, 20),
+        "faults_us": rng.randint(500, 1500) * MS,
+        "transactions": rng.randint(15, 40),
+        "block_transactions_max": rng.choice((1, 1, 2)),
+        "patience": rng.choice((0.7, 1.5, 2.0)),
+        "depose": rng.choice((0.5, 0.9)),
+        "crash_point": rng.choice((0.01, 0.03, 0.06)),
+        "power_loss": 1.0,
+        "down_us": rng.choice((2, 5, 20, 100)) * MS,
+        "sync_us": rng.choice((500, 2000, 8000)),
+        "latency_us": rng.choice((200, 500, 1000)),
+        "apply_us": rng.choice((0, 500, 5000)),
+        "disk_full_us": 0,
+    }
+
+
+def _left_behind(rng: random.Random) -> dict[str, Any]:
+    """One member after the other is away for some eras."""
+    return {
+        "members": rng.choice((3, 4, 4, 5)),
+        "spares": 2,
+        "byzantine": (),
+        "voters_min": rng.choice((2, 3)),
+        "member_changes": rng.randint(10, 25),
+        "faults_us": rng.randint(1500, 3000) * MS,
+        "transactions": rng.randint(10, 25),
+        "carousel_us": rng.choice((150, 300, 600)) * MS,
+        "partition_us": 0,
+        "crash_us": rng.choice((0, 300)) * MS,
+        "log_keep_entries": rng.choice((2, 16)),
+    }
+
+
+ERAS: dict[str, Callable[[random.Random], dict[str, Any]]] = {
+    "reads": _reads_at_barriers,
+    "falling": _falling_successors,
+    "behind": _left_behind,
 }

@@ -114,7 +114,17 @@ class Raft:
     def patience_ms(self, plan: Plan) -> int:
         return int(160 * plan.patience)
 
-    def engine(self, world: "World", node: str, committee: Committee, **state: Any) -> Engine:
+    def engine(
+        self,
+        world: "World",
+        node: str,
+        committee: Committee,
+        *,
+        voters: tuple[str, ...] = (),
+        first: NodeId | None = None,
+        **state: Any,
+    ) -> Engine:
+        """``voters``: none for the plan's first members; ``first``: who leads first."""
         from consensus.raft.config import RaftConfig
         from consensus.raft.engine import RaftEngine
 
@@ -123,7 +133,8 @@ class Raft:
         config = RaftConfig(
             self_id=NodeId(node),
             committee=committee,
-            voters=tuple(NodeId(each) for each in world.ids[: plan.members]),
+            voters=tuple(NodeId(each) for each in voters or world.ids[: plan.members]),
+            first_leader=first,
             election_ms_min=election_ms,
             election_ms_spread=election_ms,
             heartbeat_ms=election_ms // 3,
@@ -166,8 +177,10 @@ class Raft:
         return None
 
     def forked(self, nodes: list["SimNode"]) -> str | None:
+        return self.forked_logs({node.id: node.driver.engine._core.log for node in nodes})
+
+    def forked_logs(self, logs: dict[str, Any]) -> str | None:
         """Log matching: one index and term, one entry and one past (paper 5.3)."""
-        logs = {node.id: node.driver.engine._core.log for node in nodes}
         for (one, mine), (other, theirs) in itertools.combinations(logs.items(), 2):
             met = False
             low = max(mine.first, theirs.first)
@@ -309,6 +322,10 @@ _FLAVOURS: dict[str, Any] = {"oneleader": OneLeader, "raft": Raft, "pbft": Pbft}
 
 def flavour(name: str) -> Flavour:
     """Return how to build the engine ``name``; imports it only now."""
+    if name == "eras":
+        from tests.sim.eras import Eras
+
+        return Eras()
     if name not in _FLAVOURS:
         raise ValueError(f"no engine called {name!r}")
     built: Flavour = _FLAVOURS[name]()

@@ -34,6 +34,17 @@ class Keys:
         self._by_public = {key: _secret(node) for node, key in self.public.items()}
         self._known: dict[Check, bool] = {}
 
+    def rotated(self, node: str, version: int) -> bytes:
+        """Return another public key of ``node``; with keyed hashes only."""
+        secret = _secret(f"{node}/{version}")
+        public = hashlib.sha256(b"public/" + secret).digest()
+        self._by_public[public] = secret
+        return public
+
+    def sign_as(self, public: bytes, message: bytes) -> bytes:
+        """Sign with the keyed hash whose public half is ``public``."""
+        return hashlib.blake2b(message, key=self._by_public[public]).digest()
+
     def sign(self, node: str, message: bytes) -> bytes:
         if self._real:
             return bytes(self._signers[node].sign(message).signature)

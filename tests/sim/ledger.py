@@ -80,6 +80,11 @@ def epoch_of(proposal: Proposal) -> int:
     return int(fields[2])
 
 
+def proposer_of(proposal: Proposal) -> str:
+    fields: Any = codec.decode(proposal.header, size_max=HEADER_BYTES_MAX)
+    return str(fields[6])
+
+
 def well_formed(proposal: Proposal) -> bool:
     """True when the header says what the proposal says and the digest covers it."""
     try:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from consensus import certs
+from consensus.standing import Standing
 from tests.sim import byzantine, ledger, scripts
 from tests.sim.byzantine import Bent, Liar
 from tests.sim.keys import Keys
@@ -161,6 +162,24 @@ class Whisperer(Liar):
         )
 
 
+class Boaster(Liar):
+    """Claims eras and heights that are not, and brings nothing when it is asked."""
+
+    script = scripts.BOASTER
+
+    def bend(self, packet: "Packet", to: str) -> Bent:
+        if self.rng.random() < 0.7:
+            return [(0, packet)]
+        self.lied()
+        era, height = self.node.chain.era, self.node.chain.executed
+        epoch = max(0, era.committee.epoch + self.rng.choice((-1, 0, 0, 1, 1, 1000)))
+        standing = Standing(epoch, height + self.rng.choice((0, 1, 5, 1 << 40)))
+        return [(0, self.node.world.packet(self.node, standing)), (0, packet)]
+
+    def blocks(self, blocks: list[tuple["Proposal", bytes]]) -> list[tuple["Proposal", bytes]]:
+        return []
+
+
 class Both(Liar):
     """Two habits in one member."""
 
@@ -202,7 +221,7 @@ class Both(Liar):
 
 
 LIARS = byzantine.LIARS | {
-    kind.script: kind for kind in (Redresser, EarlyPrimary, OldProofs, Whisperer)
+    kind.script: kind for kind in (Redresser, EarlyPrimary, OldProofs, Whisperer, Boaster)
 }
 
 

@@ -11,13 +11,18 @@ from typing import TYPE_CHECKING, Any
 from consensus.driver import Driver, Released, Turn
 from consensus.effects import Envelope, ProposeResult, Status
 from consensus.guard import PREFIX, GuardRefused, SignGuard
-from consensus.mark import NOTHING, Mark, Standing, compare
-from consensus.types import Committee, Proposal
+from consensus.mark import NOTHING, Mark, compare
+from consensus.mark import Standing as MarkStanding
+from consensus.standing import Standing
+from consensus.succession import Succession
+from consensus.succession_dialect import InForce, SuccessionDialect
+from consensus.types import Era, NodeId, Proposal
 from tests.sim import ledger
 from tests.sim.byzantine import Liar
 from tests.sim.chain import Chain
 from tests.sim.checks import Violation
 from tests.sim.disk import from_records, put
+from tests.sim.eras import Eras
 from tests.sim.plan import MS
 from tests.sim.pool import RECONNECT_US, Pool
 from tests.sim.process import Process
@@ -37,6 +42,8 @@ class SimNode(Process):
         self.honest = liar is None
         self.wiped = False  # its disk was lost once: its promises may be broken
         self.lost = False  # and it never comes back
+        slow = world.ids.index(node) % 2 == world.plan.seed % 2
+        self.apply_us = world.plan.apply_us + world.plan.slow_ledger_us * slow
         self._mark: Mark = NOTHING
         self.inbox: list[tuple[str, str, Any]] = []
         if liar is not None:
@@ -60,7 +67,8 @@ class SimNode(Process):
         self._open: Turn | None = None
         self._led = -1
         self._turns_taken = 0
-        self.stated_in = ledger.FIRST_EPOCH  # of what the turn under way says
+        self.stated_in = world.first_era.committee.epoch  # of what the turn under way says
+        self._key: bytes | None = None  # with which it says so
         self.pool = Pool(self)
         self.chain = Chain(self)
         for proposal in self.chain.known.values():
@@ -77,19 +85,23 @@ class SimNode(Process):
         guard = SignGuard(pair for pair in pairs if pair[0].startswith(PREFIX))
         committee = self.chain.committee
         self.engine_epoch = committee.epoch
-        engine = world.flavour.engine(
-            world,
-            self.id,
-            committee,
-            pairs=[pair for pair in pairs if not pair[0].startswith(PREFIX)],
-            applied=self.chain.applied,
-            rng=random.Random(f"{world.plan.seed}/{self.name}/{self.incarnation}"),
-            now_ms=self.now_ms(),
-        )
+        state: dict[str, Any] = {
+            "pairs": [pair for pair in pairs if not pair[0].startswith(PREFIX)],
+            "applied": self.chain.applied,
+            "rng": random.Random(f"{world.plan.seed}/{self.name}/{self.incarnation}"),
+            "now_ms": self.now_ms(),
+        }
+        dialect = world.dialect
+        if isinstance(world.flavour, Eras):
+            in_force = InForce(self.chain.era)
+            dialect = SuccessionDialect(in_force, founders=world.plan.founders)
+            engine = world.flavour.succession(world, self, in_force, **state)
+        else:
+            engine = world.flavour.engine(world, self.id, committee, **state)
         self._take_mark(guard.mark)
         self.driver = Driver(
             engine,
-            world.dialect,
+            dialect,
             guard,
             marked=self,
             network=ledger.NETWORK,
@@ -106,22 +118,43 @@ class SimNode(Process):
     def _take_mark(self, stored: Mark) -> None:
         """The mark beside the key must fit what the database remembers."""
         standing = compare(stored=stored, marked=self._mark)
-        if standing is Standing.ONE_SHORT:
+        if standing is MarkStanding.ONE_SHORT:
             self.world.count("mark-one-short")
-        elif standing is not Standing.LEVEL:
+        elif standing is not MarkStanding.LEVEL:
             raise Violation("mark", f"{self.name}: {standing.name} of its database")
         self._mark = stored
 
     def _sign(self, message: bytes) -> bytes:
+        if self._key is not None and isinstance(self.world.flavour, Eras):
+            return self.world.keys.sign_as(self._key, message)
         return self.world.keys.sign(self.id, message)
 
-    def enter_epoch(self, height: int, committee: Committee) -> None:
-        """The block at ``height`` changed the committee."""
-        world = self.world
+    @property
+    def lies(self) -> bool:
+        """A liar lies where lies are expected: members of a Raft era trust one another."""
+        return self.chain.era.engine == "pbft"
+
+    def hint(self, peer: str, height: int) -> None:
+        """Whoever cosigned the state after ``height`` has the blocks up to there."""
+        engine = self.driver.engine
+        if isinstance(engine, Succession):
+            engine.hint(NodeId(peer), height)
+
+    def enter_era(self, height: int, era: Era) -> None:
+        """The block at ``height`` changed who orders, or who observes."""
+        world, epoch = self.world, era.committee.epoch
+        self.driver.applied(height, era)
+        if epoch == self.engine_epoch:
+            world.count("observers-change")
+            return
         world.count("epoch-change")
-        world.tell(f"{self.name} enters epoch {committee.epoch}")
-        self.driver.applied(height, committee)
-        self.engine_epoch, self._led = committee.epoch, -1
+        world.count(f"era {era.engine}")
+        if world.judge.eras[-1].committee.epoch > epoch:
+            world.count("left behind")
+        world.tell(
+            f"{self.name} enters epoch {epoch}: {era.engine} {' '.join(era.committee.ids)}"
+        )
+        self.engine_epoch, self._led = epoch, -1
         self.quorum = self.status().quorum
 
     def _connect(self) -> None:
@@ -221,6 +254,7 @@ class SimNode(Process):
                 return taken
             taken = True
             self.stated_in = self.chain.committee.epoch
+            self._key = self.chain.committee.key(self.id)
             self._turns_taken += 1
             if self._turns_taken % world.plan.check_every == 0:
                 self.check()
@@ -308,7 +342,7 @@ class SimNode(Process):
         for node in world.ids if envelope.to is None else (envelope.to,):
             if node == self.id:
                 continue
-            if self.liar is None:
+            if self.liar is None or not self.lies or isinstance(envelope.message, Standing):
                 world.send(self, node, "engine", packet)
                 continue
             for delay_us, bent in self.liar.bend(packet, node):
@@ -316,6 +350,8 @@ class SimNode(Process):
 
     def say(self, message: Any) -> None:
         """A liar's own words, to everybody, past its engine."""
+        if not self.lies:
+            return
         packet = self.world.packet(self, message)
         for node in self.world.ids:
             self.world.send(self, node, "engine", packet)
@@ -341,9 +377,9 @@ class SimNode(Process):
             self.chain.cosigned(sender, *payload)
 
     def _engine_message(self, sender: str, packet: "Packet") -> None:
-        message = self.world.admit(sender, packet, self.chain.committee)
+        message = self.world.admit(sender, packet, self.chain.era)
         if message is not None:
-            if self.liar is not None:
+            if self.liar is not None and self.lies:
                 self.liar.hear(packet)
             self.consider(sender, message)
 
@@ -412,7 +448,7 @@ class SimNode(Process):
                 raise Violation("want", f"{self.name} would build on a block it does not know")
             waiting = mempool.pending(len(taken) + plan.block_transactions_max + 64)
             txids: list[bytes] = [txid for txid in waiting if txid not in taken]
-            if self.liar is not None:
+            if self.liar is not None and self.lies:
                 txids = self.liar.choose(txids)
             proposal = self._build(want.height, want.parent, txids)
             if proposal is None:

@@ -23,6 +23,7 @@ from consensus.types import (
     Applied,
     Check,
     Committee,
+    Era,
     NodeId,
     Proposal,
     Put,
@@ -221,7 +222,7 @@ class OneLeaderEngine:
     def persisted(self, token: int) -> None:
         assert token <= self._token
 
-    def applied(self, height: int, next_committee: Committee | None = None) -> None:
+    def applied(self, height: int, next_era: Era | None = None) -> None:
         assert height <= self._delivered
         self._applied = height
 

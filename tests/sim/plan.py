@@ -21,6 +21,7 @@ SIZES = {
     "raft": (1, *[3] * 10, 5, 5, 5),
     "pbft": (1, *[4] * 14, 5, 5, 6, 7),
     "oneleader": (1, 3, 3, 4, 4),
+    "eras": (1, 2, *[3] * 6, *[4] * 6, 5),
 }
 LONG_SHARE = 0.03
 
@@ -91,6 +92,10 @@ class Plan:
     cut_commit: float = 0.0  # PBFT: chance that a member is cut off as it states a commit
     recovery_us: int = 0  # what recovery may take; 0: what every plan grants
     carousel_us: int = 0  # mean time until another member is cut off in place of the last
+    slow_ledger_us: int = 0  # what some members need on top to apply a block
+    founders: str = "raft"  # eras: the engine of the first one
+    changes: tuple[str, ...] = ()  # eras: kinds of change that come on top of the usual ones
+    voters_min: int = 1  # eras: so many voters stay, whatever is asked for
 
 
 def _cluster(rng: random.Random, engine: str, *, long: bool) -> dict[str, Any]:
@@ -203,13 +208,16 @@ def _ordinary(seed: int, engine: str) -> Plan:
     pbft = engine == "pbft"
     byzantine = _liars(rng, parts["members"]) if pbft else ()
     several = 4 <= parts["members"] <= 5 if pbft else parts["members"] >= 3
-    changes = engine != "oneleader" and several and rng.random() < 0.12
+    changes = engine in ("raft", "pbft") and several and rng.random() < 0.12
     if len(byzantine) >= (parts["members"] - 1) // 3 or parts["members"] == 1:
         parts["wipe"] = parts["wipe"] and not pbft and parts["members"] > 1
     if changes:
         spares = 1 if pbft else rng.randint(0, 2)
         count = rng.randint(1, 3) if pbft else rng.randint(3, 12)
         parts |= {"spares": spares, "member_changes": count, "wipe": False, "core": ""}
+    if engine == "eras":
+        parts |= families.eras(rng, parts["members"], long=long)
+        byzantine = parts.pop("byzantine")
     if not parts["cosign_blocks"]:
         parts["checkpoint_lag_max"] = 0
     if engine == "oneleader":  # nobody can stand in for its leader
@@ -349,6 +357,7 @@ SHARES = {
         "forks": 0.03, "carousel": 0.02, "restarts": 0.01, "epochs": 0.01,
         "slow network": 0.001,  # minutes of virtual time
     },
+    "eras": {"reads": 0.05, "falling": 0.1, "behind": 0.05},
 }  # fmt: skip
 FAMILIES: dict[str, dict[str, Callable[[random.Random], dict[str, Any]]]] = {
     "raft": {
@@ -358,6 +367,7 @@ FAMILIES: dict[str, dict[str, Callable[[random.Random], dict[str, Any]]]] = {
         "leaders": _many_leaders,
     },
     "pbft": families.PBFT,
+    "eras": families.ERAS,
 }
 
 
@@ -426,6 +436,8 @@ def dump(plan: Plan) -> str:
         value = getattr(plan, field.name)
         if field.name == "byzantine":
             text = "[" + ", ".join(f'[{index}, "{script}"]' for index, script in value) + "]"
+        elif type(value) is tuple:
+            text = "[" + ", ".join(f'"{each}"' for each in value) + "]"
         elif type(value) is bool:
             text = str(value).lower()
         else:
@@ -437,6 +449,8 @@ def dump(plan: Plan) -> str:
 def load(text: str) -> Plan:
     """Inverse of ``dump``.  A field that is newer than the file keeps its calm value."""
     fields = tomllib.loads(text)
+    fields.setdefault("founders", "raft")
+    fields["changes"] = tuple(fields.get("changes", ()))
     fields["byzantine"] = tuple((index, script) for index, script in fields["byzantine"])
     newer = {
         field.name: CALM.get(field.name, 0)

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-if str(ROOT) not in sys.path:
+if sys.path[0] != str(ROOT):  # our directory has a module called node as well
     sys.path.insert(0, str(ROOT))
 
 from tests.sim.plan import Plan, draw, dump, harsh, load  # noqa: E402 - the path comes first
@@ -246,7 +246,9 @@ def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=200)
     parser.add_argument("--start", type=int, default=0)
-    parser.add_argument("--engine", choices=(*ENGINES, "both", "oneleader"), default="both")
+    parser.add_argument(
+        "--engine", choices=(*ENGINES, "both", "eras", "oneleader"), default="both"
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--hard", action="store_true", help="play the harsh plans")
     parser.add_argument("--trace", action="store_true", help="tell the story of each seed")
@@ -265,7 +267,7 @@ def options() -> argparse.Namespace:
 
 def main() -> int:
     wanted = options()
-    engines = ENGINES if wanted.engine == "both" else (wanted.engine,)
+    engines = (*ENGINES, "eras") if wanted.engine == "both" else (wanted.engine,)
     if wanted.check_hash_seeds:
         return 0 if check_hash_seeds(engines, wanted.start, wanted.seeds) else 1
     if wanted.trace:

@@ -25,6 +25,7 @@ EARLY_PRIMARY = "unopened-view"
 OLD_PROOFS = "old-certificates"
 WHISPERER = "whisperer"
 FORGER = "forger"
+BOASTER = "false-standing"
 
 BYZANTINE_SCRIPTS = (
     TWINS, SILENT, EQUIVOCATOR, DOUBLE_PREPARE, DOUBLE_COMMIT, FUTURE_VOTES, EARLY_COMMIT,
@@ -42,6 +43,9 @@ SPLITTERS = (
     FORGED_CHANGE, BARE_CHANGE, WRONG_CHOICE, FEW_CHANGES, SAME_CHANGES, REDRESSER,
     EARLY_PRIMARY, WHISPERER, FORGER,
 )  # fmt: skip
+
+# For where eras follow one another.  Not twins: in a Raft era, two members of one name.
+ERA_LIARS = (*(each for each in BYZANTINE_SCRIPTS if each != TWINS), *(BOASTER,) * 4)
 
 EPOCH_LIARS = (OLD_PROOFS, OLD_PROOFS, WRONG_EPOCH, REPLAYER)
 

@@ -75,8 +75,21 @@ def test_a_primary_with_two_faces_is_proven_to_have_them() -> None:
 
 
 def test_every_script_of_the_list_has_a_liar() -> None:
-    assert set(LIARS) == set(scripts.BYZANTINE_SCRIPTS)
+    assert set(LIARS) == {*scripts.BYZANTINE_SCRIPTS, scripts.BOASTER}
     assert len(scripts.BYZANTINE_SCRIPTS) == 25  # 24 by name, and one that tries anything
+
+
+def test_boasting_of_eras_and_heights_makes_nobody_skip_or_wait() -> None:
+    lies = 0
+    for seed in range(6):
+        plan = dataclasses.replace(
+            draw(seed, "eras"), seed=seed, members=4, spares=1, founders="pbft",
+            byzantine=((seed % 4, scripts.BOASTER),), transactions=14, member_changes=4,
+        )  # fmt: skip
+        world = World(plan)
+        world.run()
+        lies += world.counts[f"lie {scripts.BOASTER}"]
+    assert lies
 
 
 def test_a_censor_cannot_hold_a_transaction_back_for_ever() -> None:

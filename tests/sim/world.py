@@ -15,8 +15,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from consensus.codec import Malformed
-from consensus.types import Committee, Member, NodeId, Proposal
-from tests.sim import ledger
+from consensus.engine import Dialect
+from consensus.standing import Foreign
+from consensus.types import Committee, Era, Member, NodeId, Proposal
+from tests.sim import eras, ledger
 from tests.sim.checks import Judge, Violation
 from tests.sim.faults import Faults
 from tests.sim.flavours import flavour
@@ -58,7 +60,7 @@ class Packet:
         self.message = message
         self.epoch = epoch
         self.trusted = trusted  # an honest member's own words: need no proof
-        self.verdicts: dict[int, bool] = {}
+        self.verdicts: dict[int, Any] = {}  # by epoch: what is read there, None: nothing
 
 
 class World:
@@ -86,9 +88,14 @@ class World:
         self._sequence = 0
         self.ids = tuple(f"m{index}" for index in range(plan.members + plan.spares))
         self.keys = Keys(self.ids, real=plan.real_keys)
-        # Raft's own log says who of the committee has a vote; PBFT's blocks, who is in it.
-        founders = self.ids if plan.engine == "raft" else self.ids[: plan.members]
-        self.committee = self._committee(ledger.FIRST_EPOCH, founders)
+        if plan.engine == "eras":
+            self.first_era = eras.first_era(self)
+        else:
+            # Raft's own log says who of the committee has a vote; PBFT's blocks, who is in it.
+            founders = self.ids if plan.engine == "raft" else self.ids[: plan.members]
+            founding = self._committee(ledger.FIRST_EPOCH, founders)
+            self.first_era = Era(plan.engine, founding)
+        self.committee = self.first_era.committee
         self.network = Network(plan, self.rng, self.ids)
         self._links = {a: {b: (a, b) for b in self.ids} for a in self.ids}
         self.judge = Judge(self)
@@ -96,7 +103,7 @@ class World:
         self.transactions: dict[bytes, Any] = {}
         self.by_raw: dict[bytes, bytes] = {}
         self.submitted = self.transactions.keys()
-        self._member_changes: dict[bytes, str] = {}
+        self.member_changes: dict[bytes, str | eras.Change] = {}
         self._formed: dict[Proposal, bool] = {}
         self.twin_side: dict[tuple[str, str], int] = {}
         self._tokens = 0
@@ -130,19 +137,33 @@ class World:
         return Committee(epoch, members)
 
     def is_barrier(self, txids: list[bytes]) -> bool:
-        changes = self._member_changes
+        changes = self.member_changes
         return bool(changes) and any(txid in changes for txid in txids)
 
-    def committee_after(self, before: Committee, proposal: Proposal) -> Committee:
-        """Return who decides the block after the barrier ``proposal``."""
-        ids: tuple[str, ...] = before.ids
+    def era_after(self, before: Era, proposal: Proposal) -> Era | None:
+        """Return what changes with the barrier ``proposal``, or None."""
+        if self.plan.engine == "eras":
+            return eras.era_after(self, before, proposal)
+        ids: tuple[str, ...] = before.committee.ids
         for txid in ledger.txids_of(proposal):
-            node = self._member_changes.get(txid)
+            node = self.member_changes.get(txid)
+            assert not isinstance(node, eras.Change)
             if node is not None and node not in ids:
                 ids = (*ids, node)
             elif node is not None and len(ids) > 4:
                 ids = tuple(each for each in ids if each != node)
-        return self._committee(before.epoch + 1, ids)
+        committee = self._committee(before.committee.epoch + 1, ids)
+        return Era(before.engine, committee, proposal.height + 1)
+
+    def dialect_of(self, era: Era) -> Dialect:
+        """How somebody in ``era`` reads."""
+        if isinstance(self.flavour, eras.Eras):
+            return self.flavour.dialect_of(era, self.plan.founders)
+        return self.dialect
+
+    def of_raft(self, blocks: list[tuple[Proposal, bytes]]) -> bool:
+        """Whether some of ``blocks`` were ordered by Raft."""
+        return any(self.judge.era_at(each.height).engine == "raft" for each, _ in blocks)
 
     def following(self, nodes: list[SimNode]) -> list[SimNode]:
         """Return those of ``nodes`` that must come to have every block.
@@ -151,6 +172,9 @@ class World:
         leads knows who belongs.
         """
         nodes = [node for node in nodes if not node.lost]
+        if self.plan.engine == "eras":
+            last = self.judge.era_at(max(self.judge.chain) + 1)
+            return [n for n in nodes if n.id in (*last.committee.ids, *last.observers)]
         if self.plan.engine != "raft" or not self.plan.member_changes:
             return nodes
         states = [(node, node.status()) for node in nodes]
@@ -257,34 +281,36 @@ class World:
         heard = self.twin_side.get((to, sender.id), 2)
         return [receiver for receiver in receivers if heard in (2, receiver.instance)]
 
-    def admit(self, sender: str, packet: Packet, committee: Committee) -> Any:
+    def admit(self, sender: str, packet: Packet, era: Era) -> Any:
         """Return the message if it decodes and its signatures hold, else None."""
-        if packet.trusted and (packet.epoch == committee.epoch or self._unsigned(packet)):
+        epoch = era.committee.epoch
+        if packet.trusted and (packet.epoch == epoch or self._unsigned(packet)):
             return packet.message
-        verdict = packet.verdicts.get(committee.epoch)
-        if verdict is None:
-            verdict = packet.verdicts[committee.epoch] = self._verify(sender, packet, committee)
-        if not verdict:
-            # What is right in one epoch is a lie in another, and honest members are late.
-            if packet.epoch == committee.epoch:
-                self.refused(sender, f"a {type(packet.message).__name__} that does not verify")
-            return None
-        return packet.message
+        if epoch not in packet.verdicts:
+            packet.verdicts[epoch] = self._read_packet(sender, packet, era)
+        message = packet.verdicts[epoch]
+        # What is right in one epoch is a lie in another, and honest members are late; where
+        # one dialect is for all eras, nobody needs that excuse.
+        if message is None and (packet.epoch == epoch or self.plan.engine == "eras"):
+            self.refused(sender, f"a {type(packet.message).__name__} that does not verify")
+        return message
 
     def _unsigned(self, packet: Packet) -> bool:
         return self.dialect.statement(packet.message, ledger.NETWORK) is None
 
-    def _verify(self, sender: str, packet: Packet, committee: Committee) -> bool:
+    def _read_packet(self, sender: str, packet: Packet, era: Era) -> Any:
+        dialect = self.dialect_of(era)
         try:
-            message = self.dialect.decode(packet.raw, size_max=MESSAGE_BYTES_MAX)
-            assert self.dialect.encode(message) == packet.raw, "one message, one encoding"
-            checks = self.dialect.checks(
-                message, sender=NodeId(sender), committee=committee, network=ledger.NETWORK
+            message = dialect.decode(packet.raw, size_max=MESSAGE_BYTES_MAX)
+            if not isinstance(message, Foreign):
+                assert dialect.encode(message) == packet.raw, "one message, one encoding"
+                packet.message = message
+            checks = dialect.checks(
+                message, sender=NodeId(sender), committee=era.committee, network=ledger.NETWORK
             )
         except Malformed:
-            return False
-        packet.message = message
-        return all(self.keys.holds(check) for check in checks)
+            return None
+        return message if all(self.keys.holds(check) for check in checks) else None
 
     def well_formed(self, proposal: Proposal) -> bool:
         formed = self._formed.get(proposal)
@@ -317,14 +343,17 @@ class World:
             self.transactions[txid] = transaction
             self.by_raw[transaction.raw] = txid
             if change:
-                self._member_changes[txid] = self.rng.choice(self.ids)
+                if self.plan.engine == "eras":
+                    self.member_changes[txid] = eras.draw_change(self)
+                else:
+                    self.member_changes[txid] = self.rng.choice(self.ids)
             node.receive(node.id, "submit", txid)
 
     def _submit(self) -> None:
         self.submit(self.honest)
 
     def _change_members(self) -> None:
-        if self.plan.engine == "pbft":
+        if self.plan.engine in ("pbft", "eras"):
             self.submit(self.honest, change=True)
             return
         for node in self.honest:

@@ -27,6 +27,7 @@ from consensus.types import (
     Committee,
     Delete,
     DeleteRange,
+    Era,
     Member,
     NodeId,
     Proposal,
@@ -190,7 +191,7 @@ class Node:
             self.disk.chain.append((proposal, certificate))
             if crash == "after-apply":
                 raise PowerLoss
-            self.driver.applied(proposal.height, self.world.committee_after(proposal.height))
+            self.driver.applied(proposal.height, self.world.era_after(proposal.height))
 
     def take(self, proposal: Proposal, certificate: bytes) -> bool:
         """Check and take a fetched block, as the driver does."""
@@ -261,9 +262,9 @@ class World:
                 committee = Committee(committee.epoch + 1, named)
         return committee
 
-    def committee_after(self, height: int) -> Committee | None:
+    def era_after(self, height: int) -> Era | None:
         changes = self.barriers.get(height) is not None
-        return self.committee_at(height + 1) if changes else None
+        return Era("pbft", self.committee_at(height + 1), height + 1) if changes else None
 
     def start(self, node: NodeId) -> Node:
         self.nodes[node] = Node(self, node, self.disks[node])

@@ -14,7 +14,7 @@ from consensus.pbft.config import PbftConfig
 from consensus.pbft.dialect import DIALECT
 from consensus.pbft.engine import PbftEngine
 from consensus.pbft.messages import Commit, Prepare, PrePrepare, ReadAnswer, Status
-from consensus.types import Applied, NodeId
+from consensus.types import Applied, Era, NodeId
 from tests.consensus.pbft.harness import (
     NETWORK,
     PowerLoss,
@@ -375,7 +375,7 @@ def test_a_committee_without_a_barrier_is_our_own_mistake() -> None:
     world.height_goal = 2
     world.run(20)
     with pytest.raises(AssertionError, match="barrier"):
-        engine.applied(2, committee_of(1, epoch=2))
+        engine.applied(2, Era("pbft", committee_of(1, epoch=2), 3))
 
 
 def test_records_of_a_later_epoch_stop_the_start() -> None:
