@@ -23,15 +23,18 @@ from typing import Any, Final
 from consensus import wire
 from consensus.codec import Malformed
 from node.ledger import checkpoint as heads
-from node.ledger import receipt as receipts
-from node.ledger import registry, smt
+from node.ledger import registry, sealed, smt
 from node.ledger.asking import NotProvable, Question
 from node.ledger.block import SEAL_BYTES_MAX, SEAL_TAG
-from node.ledger.checkpoint import CheckpointMalformed, Policy
-from node.ledger.receipt import PATH_HASHES_MAX, ReceiptInvalid
+from node.ledger.checkpoint import CheckpointMalformed
+from node.ledger.lineage import Link, Trusted
+from node.ledger.receipt import PATH_HASHES_MAX
+from node.ledger.sealed import LINEAGE_BYTES_MAX, ReceiptInvalid
 from node.ledger.smt import StateProof
 
 FORMAT: Final = "chartseal/answer/v1"
+FORMAT_WITH_LINEAGE: Final = "chartseal/answer/v2"
+_FORMAT_OF_ALL: Final = "chartseal/answer/v"
 ROWS_MAX: Final = 2000
 ROWS_BYTES_MAX: Final = 2 << 20  # keys and values, without their proofs
 JSON_BYTES_MAX: Final = 24 << 20
@@ -57,6 +60,7 @@ class Reason(enum.StrEnum):
     ROW_UNREADABLE = "row-unreadable"
     NOT_PROVABLE = "not-provable"
     ANSWER_MISMATCH = "answer-mismatch"
+    LINEAGE_INVALID = "lineage-invalid"  # its own reason follows
 
 
 class AnswerInvalid(Exception):
@@ -81,7 +85,7 @@ class Answer:
     """The fields of a proven answer; raises ``AnswerMalformed`` beyond their limits.
 
     ``params`` and ``answer`` are the question's own records.  ``seal`` is leaf data,
-    ``checkpoint`` the signed note; ``rows`` ascend by key.
+    ``checkpoint`` the signed note; ``rows`` ascend by key.  ``lineage`` is as in a receipt.
     """
 
     question: str
@@ -92,6 +96,7 @@ class Answer:
     seal_path: tuple[bytes, ...]
     checkpoint: bytes
     rows: tuple[Row, ...]
+    lineage: tuple[Link, ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 <= self.height <= _HEIGHT_MAX:
@@ -110,6 +115,8 @@ class Answer:
         keys = [row.key for row in self.rows]
         if any(left >= right for left, right in pairwise(keys)):
             raise AnswerMalformed("rows ascend by key, each once")
+        if self.lineage and not sealed.fits(self.lineage):
+            raise AnswerMalformed(f"lineage beyond {LINEAGE_BYTES_MAX} bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +134,7 @@ class VerifiedAnswer:
     rows: int
     checkpoint_size: int
     signers: tuple[str, ...]
+    epoch: int | None = None  # of the era that signed; None where a bare policy was trusted
 
 
 # --- encoding -----------------------------------------------------------------------------
@@ -134,11 +142,15 @@ class VerifiedAnswer:
 
 def to_json(answer: Answer) -> str:
     """Return the answer as JSON text: field names, byte strings in lower-case hex."""
-    return json.dumps({"format": FORMAT, **_plain(answer)}, indent=1) + "\n"
+    form = FORMAT_WITH_LINEAGE if answer.lineage else FORMAT
+    return json.dumps({"format": form, **_plain(answer)}, indent=1) + "\n"
 
 
 def _plain(answer: Answer) -> dict[str, Any]:
-    return {item.name: wire.to_plain(getattr(answer, item.name)) for item in fields(answer)}
+    names = [item.name for item in fields(answer)]
+    if not answer.lineage:  # version 1 has no such name
+        names.remove("lineage")
+    return {name: wire.to_plain(getattr(answer, name)) for name in names}
 
 
 def from_json(text: str) -> Answer:
@@ -149,21 +161,24 @@ def from_json(text: str) -> Answer:
     """
     try:
         plain = heads.load_json(text, size_max=JSON_BYTES_MAX)
-        if type(plain) is not dict or plain.pop("format", None) != FORMAT:
-            raise AnswerMalformed(f"not a {FORMAT}")
+        form = plain.pop("format", None) if type(plain) is dict else None
+        if form not in (FORMAT, FORMAT_WITH_LINEAGE):
+            newer = type(form) is str and form.startswith(_FORMAT_OF_ALL)
+            later = "an answer of a later version: verify it with newer software"
+            raise AnswerMalformed(later if newer else f"not a {FORMAT}")
         name = plain.get("question")
         question = registry.QUESTIONS.get(name) if type(name) is str else None
         if question is None:
             raise AnswerMalformed("a question that this version does not know")
-        answer = Answer(**_typed(question, plain))
+        answer = Answer(**_typed(question, plain, lineage=form == FORMAT_WITH_LINEAGE))
     except (Malformed, CheckpointMalformed) as error:
         raise AnswerMalformed(f"answer: {error}") from error
-    if _plain(answer) != plain:
+    if _plain(answer) != plain:  # an empty lineage is none
         raise AnswerMalformed("fields are written one way only, byte strings in lower case")
     return answer
 
 
-def _typed(question: Question, plain: Mapping[str, Any]) -> dict[str, Any]:
+def _typed(question: Question, plain: Mapping[str, Any], *, lineage: bool) -> dict[str, Any]:
     kinds: dict[str, Any] = {
         "question": str,
         "params": question.params,
@@ -174,6 +189,8 @@ def _typed(question: Question, plain: Mapping[str, Any]) -> dict[str, Any]:
         "checkpoint": bytes,
         "rows": tuple[Row, ...],
     }
+    if lineage:
+        kinds["lineage"] = tuple[Link, ...]
     if plain.keys() != kinds.keys():
         raise Malformed(f"the fields are {', '.join(kinds)}")
     try:  # a surrogate without its other half is no text, and no question expects it
@@ -212,14 +229,17 @@ def _named(key: bytes) -> str:
     return f"the state key {key[:64].hex()}"
 
 
-def verify(answer: Answer, policy: Policy) -> VerifiedAnswer:
-    """Return what ``answer`` proves to someone who trusts ``policy``.
+def verify(answer: Answer, trusted: Trusted) -> VerifiedAnswer:
+    """Return what ``answer`` proves to someone who trusts ``trusted``, a policy or, for answers
+    of any era, a ``Trust``.
 
     Raises ``AnswerInvalid`` with the first step that fails.
     """
     try:
-        tree_head, signers = receipts.verify_head(answer.checkpoint, policy)
-        seal = receipts.verify_seal(answer.seal, answer.seal_path, tree_head, leaf_index=None)
+        tree_head, signers, epoch = sealed.verify_head(
+            answer.checkpoint, trusted, answer.lineage
+        )
+        seal = sealed.verify_seal(answer.seal, answer.seal_path, tree_head, leaf_index=None)
     except ReceiptInvalid as error:
         detail = str(error).removeprefix(f"{error.reason}: ")
         raise AnswerInvalid(Reason(error.reason.value), detail) from error
@@ -251,4 +271,5 @@ def verify(answer: Answer, policy: Policy) -> VerifiedAnswer:
         rows=len(answer.rows),
         checkpoint_size=tree_head.size,
         signers=signers,
+        epoch=epoch,
     )

@@ -12,10 +12,18 @@ from consensus import wire
 from consensus.codec import Malformed
 from node.ledger import clock, registry, rules
 from node.ledger.block import Header
+from node.ledger.facts import features
 from node.ledger.genesis import Institution
 from node.ledger.rules import Context, Moment, Refused, Result
 from node.ledger.state import Overlay, Read, SignerRow, institution, parameters, signer_key
 from node.ledger.transaction import Op, Transaction
+
+
+class SoftwareTooOld(Exception):
+    """A feature is in force that this software does not know: applying the block would come to
+    another state than the others'.  Nothing was changed; newer software goes on from here."""
+
+    code = "feature-unsupported"
 
 
 @dataclass(slots=True)
@@ -33,8 +41,12 @@ def execute(
 ) -> Outcome:
     """Apply ``transactions`` (new ones only) on the state behind ``read``.
 
-    ``first_index`` is the log index of the first transaction's leaf.
+    ``first_index`` is the log index of the first transaction's leaf.  Raises
+    ``SoftwareTooOld``.
     """
+    unknown = features.unsupported(read, header.height)
+    if unknown is not None:
+        raise SoftwareTooOld(f"{unknown} is in force from block {header.height} on, or before")
     view = Overlay(read)
     outcome = Outcome()
     _fire_alarms(header, view, outcome)

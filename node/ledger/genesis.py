@@ -1,18 +1,19 @@
 """Genesis: who founds a network, under which rules.  Its digest *is* the network's name.
 
 Owns: institutions with roles and four keys each, the validators among them, the ordering
-engine, and every parameter that all nodes must share.  Addresses are not here: they are local
-configuration and may change without anybody's vote.
+engine, every parameter that all nodes must share, how the members decide.  Addresses are not
+here: they are local configuration and may change without anybody's vote.
 """
 
 import hashlib
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 from consensus import wire
 from consensus.codec import Malformed
 from node.ledger.block import MEMBERS_TAG
 from node.ledger.checkpoint import origin_of
+from node.ledger.policies import Policy
 from node.ledger.transaction import ORG_PATTERN
 
 TAG: Final = b"chartseal/genesis/v1\x00"
@@ -103,12 +104,18 @@ class Parameters:
 
 @dataclass(frozen=True, slots=True)
 class Genesis:
+    """``policies``: how topics are decided from the beginning, ascending by topic; those left
+    out by the defaults (``facts.governance``)."""
+
+    GROWN_FROM: ClassVar[int] = 6
+
     version: int
     name: str
     created_ms: int
     engine: str
     parameters: Parameters
     institutions: tuple[Institution, ...]
+    policies: tuple[Policy, ...] = ()
 
     def __post_init__(self) -> None:
         if self.version != 1:
@@ -131,6 +138,9 @@ class Genesis:
         ]
         if len(set(keys)) != len(keys):
             raise ValueError("every signing key must be used once")
+        topics = [item.topic for item in self.policies]
+        if topics != sorted(set(topics)):
+            raise ValueError("policies must be unique and ascending by topic")
 
     def encode(self) -> bytes:
         return wire.encode(self)

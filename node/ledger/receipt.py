@@ -10,69 +10,74 @@ Two encodings of the same fields: C2SP tlog-proof text, whose ``extra`` line car
 format has no place for, and JSON.  Tools that know only tlog-proof check the inclusion of the
 transaction and the cosignatures and may ignore the rest.
 
+Version 1 of either says nothing of who the cosigners are.  Version 2 adds the lineage that
+leads to them, so that the founders' policy is enough; a receipt without one stays version 1,
+byte for byte.
+
 Owns: the encodings and the verification.  Refuses: trust; that is the policy the verifier
 brings along.  A receipt is no evidence until ``verify_receipt`` returned.
 Invariant: what ``VerifiedReceipt`` says is covered by the quorum's signatures, every field.
 """
 
-import enum
 import json
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from consensus import wire
+from consensus import codec, wire
 from consensus.codec import Malformed
 from node.ledger import checkpoint as heads
-from node.ledger import merkle, smt
-from node.ledger.block import (
-    SEAL_BYTES_MAX,
-    SEAL_TAG,
-    BlockMalformed,
-    Seal,
-    decode_seal,
-    result_leaf,
+from node.ledger import merkle
+from node.ledger.block import SEAL_BYTES_MAX, SEAL_TAG, result_leaf
+from node.ledger.checkpoint import Checkpoint, CheckpointMalformed
+from node.ledger.lineage import Link, Trusted
+from node.ledger.sealed import (
+    LINEAGE_BYTES_MAX,
+    Reason,
+    ReceiptInvalid,
+    fits,
+    verify_head,
+    verify_seal,
+    verify_state_at,
 )
-from node.ledger.checkpoint import Checkpoint, CheckpointMalformed, Policy
 from node.ledger.transaction import TRANSACTION_BYTES_MAX, Transaction, TransactionMalformed
 from node.ledger.transaction import parse as parse_transaction
 
-TEXT_BYTES_MAX: Final = 160 * 1024
-JSON_BYTES_MAX: Final = 256 * 1024
+__all__ = [
+    "FORMAT",
+    "FORMAT_WITH_LINEAGE",
+    "JSON_BYTES_MAX",
+    "TEXT_BYTES_MAX",
+    "Item",
+    "Reason",
+    "Receipt",
+    "ReceiptInvalid",
+    "ReceiptMalformed",
+    "VerifiedReceipt",
+    "from_json",
+    "from_text",
+    "to_json",
+    "to_text",
+    "verify_receipt",
+    "verify_state_at",
+]
+
+TEXT_BYTES_MAX: Final = 512 * 1024
+JSON_BYTES_MAX: Final = 2 << 20
 PATH_HASHES_MAX: Final = 63
 CODE_MAX: Final = 0xFFFF
 FORMAT: Final = "chartseal/receipt/v1"
+FORMAT_WITH_LINEAGE: Final = "chartseal/receipt/v2"
 
 _TLOG_PROOF: Final = "c2sp.org/tlog-proof@v1"
 _EXTRA_VERSION: Final = 1
+_EXTRA_WITH_LINEAGE: Final = 2
+_FORMAT_OF_ALL: Final = "chartseal/receipt/v"
+_TOO_NEW: Final = "a receipt of a later version: verify it with newer software"
 _BATCH_KIND: Final = "record.batch"  # body: [root, count, leaves]
 
 
 class ReceiptMalformed(ValueError):
     """The bytes are not a receipt.  Never quotes the content."""
-
-
-class Reason(enum.StrEnum):
-    """Why a well-formed receipt proves nothing.  Stable: clients and documents use them."""
-
-    CHECKPOINT_MALFORMED = "checkpoint-malformed"
-    WRONG_LOG = "wrong-log"
-    QUORUM_MISSING = "quorum-missing"
-    TRANSACTION_MALFORMED = "transaction-malformed"
-    WRONG_NETWORK = "wrong-network"
-    INCLUSION_MISMATCH = "inclusion-mismatch"
-    SEAL_MALFORMED = "seal-malformed"
-    SEAL_RANGE = "seal-range"
-    SEAL_MISMATCH = "seal-mismatch"
-    RESULT_MISMATCH = "result-mismatch"
-    ITEM_MISMATCH = "item-mismatch"
-
-
-class ReceiptInvalid(Exception):
-    """A receipt that does not prove what it claims; ``reason`` says at which step."""
-
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
 
 
 def _check_path(path: tuple[bytes, ...]) -> None:
@@ -99,7 +104,9 @@ class Item:
 class Receipt:
     """The fields of a receipt; raises ``ReceiptMalformed`` beyond their limits.
 
-    ``seal`` is the leaf data, ``checkpoint`` the signed note, both as bytes.
+    ``seal`` is the leaf data, ``checkpoint`` the signed note, both as bytes.  ``lineage``: how
+    the members who signed it came to be members; empty when that travels apart, or they are the
+    founders.
     """
 
     transaction: bytes
@@ -111,6 +118,7 @@ class Receipt:
     result_path: tuple[bytes, ...]
     checkpoint: bytes
     item: Item | None
+    lineage: tuple[Link, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.transaction) > TRANSACTION_BYTES_MAX:
@@ -123,6 +131,8 @@ class Receipt:
             raise ReceiptMalformed("index or code out of range")
         for path in (self.inclusion_path, self.seal_path, self.result_path):
             _check_path(path)
+        if self.lineage and not fits(self.lineage):
+            raise ReceiptMalformed(f"lineage beyond {LINEAGE_BYTES_MAX} bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +150,7 @@ class VerifiedReceipt:
     checkpoint_size: int
     signers: tuple[str, ...]
     commitment: bytes | None  # the batch item, if the receipt is about one
+    epoch: int | None = None  # of the era that signed; None where a bare policy was trusted
 
 
 # --- encodings ----------------------------------------------------------------------------
@@ -158,22 +169,47 @@ class _Extra:
     item: Item | None
 
 
+@dataclass(frozen=True, slots=True)
+class _ExtraWithLineage(_Extra):
+    lineage: tuple[Link, ...]
+
+
 def to_text(receipt: Receipt) -> bytes:
     """Return the receipt as C2SP tlog-proof text."""
-    extra = wire.encode(
-        _Extra(
-            _EXTRA_VERSION,
-            receipt.transaction,
-            receipt.seal,
-            receipt.seal_path,
-            receipt.code,
-            receipt.result_path,
-            receipt.item,
-        )
+    fields = (
+        receipt.transaction,
+        receipt.seal,
+        receipt.seal_path,
+        receipt.code,
+        receipt.result_path,
+        receipt.item,
     )
-    lines = [_TLOG_PROOF, f"extra {heads.encode_base64(extra)}", f"index {receipt.leaf_index}"]
+    extra = (
+        _ExtraWithLineage(_EXTRA_WITH_LINEAGE, *fields, receipt.lineage)
+        if receipt.lineage
+        else _Extra(_EXTRA_VERSION, *fields)
+    )
+    line = heads.encode_base64(wire.encode(extra))
+    lines = [_TLOG_PROOF, f"extra {line}", f"index {receipt.leaf_index}"]
     lines += [heads.encode_base64(node) for node in receipt.inclusion_path]
     return "\n".join(lines).encode() + b"\n\n" + receipt.checkpoint
+
+
+def _decode_extra(raw: bytes) -> tuple[_Extra, tuple[Link, ...]]:
+    """Return the extra of either version and its lineage."""
+    value = codec.decode(raw, size_max=TEXT_BYTES_MAX)
+    version = value[0] if type(value) is list and value else None
+    if version == _EXTRA_WITH_LINEAGE:
+        known = wire.from_value(_ExtraWithLineage, value)
+        if not known.lineage:
+            raise ReceiptMalformed("version 2 without a lineage")
+        return known, known.lineage
+    if type(version) is int and version > _EXTRA_WITH_LINEAGE:
+        raise ReceiptMalformed(_TOO_NEW)
+    extra = wire.from_value(_Extra, value)
+    if extra.version != _EXTRA_VERSION:
+        raise ReceiptMalformed("extra of an unknown version")
+    return extra, ()
 
 
 def from_text(raw: bytes) -> Receipt:
@@ -190,11 +226,7 @@ def from_text(raw: bytes) -> Receipt:
             raise ReceiptMalformed("not a tlog-proof of version 1")
         if not extra_line.startswith("extra ") or not index_line.startswith("index "):
             raise ReceiptMalformed("extra and index expected")
-        extra = wire.decode(
-            _Extra, heads.decode_base64(extra_line[6:]), size_max=TEXT_BYTES_MAX
-        )
-        if extra.version != _EXTRA_VERSION:
-            raise ReceiptMalformed("extra of an unknown version")
+        extra, links = _decode_extra(heads.decode_base64(extra_line[6:]))
         return Receipt(
             transaction=extra.transaction,
             leaf_index=heads.decode_decimal(index_line[6:]),
@@ -205,6 +237,7 @@ def from_text(raw: bytes) -> Receipt:
             result_path=extra.result_path,
             checkpoint=note,
             item=extra.item,
+            lineage=links,
         )
     except (Malformed, CheckpointMalformed) as error:
         raise ReceiptMalformed(f"receipt: {error}") from error
@@ -216,19 +249,31 @@ def from_text(raw: bytes) -> Receipt:
 
 def to_json(receipt: Receipt) -> str:
     """Return the receipt as JSON text: field names, byte strings in lower-case hex."""
-    return json.dumps({"format": FORMAT, **wire.to_plain(receipt)}, indent=1) + "\n"
+    form = FORMAT_WITH_LINEAGE if receipt.lineage else FORMAT
+    return json.dumps({"format": form, **_plain(receipt)}, indent=1) + "\n"
+
+
+def _plain(receipt: Receipt) -> dict[str, Any]:
+    plain: dict[str, Any] = wire.to_plain(receipt)
+    if not receipt.lineage:  # version 1 has no such name
+        del plain["lineage"]
+    return plain
 
 
 def from_json(text: str) -> Receipt:
     """Return the receipt in JSON ``text``; raise ``ReceiptMalformed``."""
     try:
         plain = heads.load_json(text, size_max=JSON_BYTES_MAX)
-        if type(plain) is not dict or plain.pop("format", None) != FORMAT:
-            raise ReceiptMalformed(f"not a {FORMAT}")
+        form = plain.pop("format", None) if type(plain) is dict else None
+        if form not in (FORMAT, FORMAT_WITH_LINEAGE):
+            newer = type(form) is str and form.startswith(_FORMAT_OF_ALL)
+            raise ReceiptMalformed(_TOO_NEW if newer else f"not a {FORMAT}")
         receipt: Receipt = wire.from_plain(Receipt, plain)
     except (Malformed, CheckpointMalformed) as error:
         raise ReceiptMalformed(f"receipt: {error}") from error
-    if wire.to_plain(receipt) != plain:
+    if bool(receipt.lineage) != (form == FORMAT_WITH_LINEAGE):
+        raise ReceiptMalformed("version 2 has a lineage, version 1 none")
+    if _plain(receipt) != plain:
         raise ReceiptMalformed("byte strings are lower-case hexadecimal")
     return receipt
 
@@ -236,14 +281,15 @@ def from_json(text: str) -> Receipt:
 # --- verification -------------------------------------------------------------------------
 
 
-def verify_receipt(receipt: Receipt, policy: Policy) -> VerifiedReceipt:
-    """Return what ``receipt`` proves to someone who trusts ``policy``.
+def verify_receipt(receipt: Receipt, trusted: Trusted) -> VerifiedReceipt:
+    """Return what ``receipt`` proves to someone who trusts ``trusted``, a policy or, for
+    receipts of any era, a ``Trust``.
 
     Raises ``ReceiptInvalid`` with the first step that fails.  The transaction's own
     signatures are not verified again: the quorum vouches for the outcome ``code``.
     """
-    tree_head, signers = verify_head(receipt.checkpoint, policy)
-    transaction = _verify_transaction(receipt, tree_head, policy)
+    tree_head, signers, epoch = verify_head(receipt.checkpoint, trusted, receipt.lineage)
+    transaction = _verify_transaction(receipt, tree_head, trusted.network)
     seal = verify_seal(
         receipt.seal, receipt.seal_path, tree_head, leaf_index=receipt.leaf_index
     )
@@ -266,32 +312,16 @@ def verify_receipt(receipt: Receipt, policy: Policy) -> VerifiedReceipt:
         checkpoint_size=tree_head.size,
         signers=signers,
         commitment=None if receipt.item is None else receipt.item.commitment,
+        epoch=epoch,
     )
 
 
-def verify_head(note: bytes, policy: Policy) -> tuple[Checkpoint, tuple[str, ...]]:
-    """Return the tree head in ``note`` and the members of ``policy`` who cosigned it, at least
-    its quorum; raises ``ReceiptInvalid``."""
-    try:
-        tree_head, _ = heads.parse_note(note)
-        signers = heads.count_valid(note, policy)
-    except CheckpointMalformed as error:
-        raise ReceiptInvalid(Reason.CHECKPOINT_MALFORMED, str(error)) from error
-    if tree_head.origin != policy.origin:
-        raise ReceiptInvalid(Reason.WRONG_LOG, "checkpoint of another log")
-    if len(signers) < policy.quorum:
-        raise ReceiptInvalid(
-            Reason.QUORUM_MISSING, f"{len(signers)} valid cosigners, {policy.quorum} needed"
-        )
-    return tree_head, tuple(sorted(signers))
-
-
-def _verify_transaction(receipt: Receipt, tree_head: Checkpoint, policy: Policy) -> Transaction:
+def _verify_transaction(receipt: Receipt, tree_head: Checkpoint, network: bytes) -> Transaction:
     try:
         transaction = parse_transaction(receipt.transaction)
     except TransactionMalformed as error:
         raise ReceiptInvalid(Reason.TRANSACTION_MALFORMED, str(error)) from error
-    if transaction.payload.network != policy.network:
+    if transaction.payload.network != network:
         raise ReceiptInvalid(Reason.WRONG_NETWORK, "transaction of another network")
     if not merkle.verify_inclusion(
         transaction.txid,
@@ -302,35 +332,6 @@ def _verify_transaction(receipt: Receipt, tree_head: Checkpoint, policy: Policy)
     ):
         raise ReceiptInvalid(Reason.INCLUSION_MISMATCH, f"not leaf {receipt.leaf_index}")
     return transaction
-
-
-def verify_seal(
-    data: bytes, path: tuple[bytes, ...], tree_head: Checkpoint, *, leaf_index: int | None
-) -> Seal:
-    """Return the seal in leaf data ``data`` that lies under a verified tree head.
-
-    With ``leaf_index`` it must close the block of that transaction leaf.  Raises
-    ``ReceiptInvalid``.
-    """
-    try:
-        seal = decode_seal(data)
-    except BlockMalformed as error:
-        raise ReceiptInvalid(Reason.SEAL_MALFORMED, str(error)) from error
-    seal_index = seal.first_index + seal.count
-    if leaf_index is not None and not seal.first_index <= leaf_index < seal_index:
-        raise ReceiptInvalid(
-            Reason.SEAL_RANGE,
-            f"leaf {leaf_index}, block of {seal.first_index} to {seal_index}",
-        )
-    if not merkle.verify_inclusion(
-        merkle.leaf_hash(data),
-        index=seal_index,
-        size=tree_head.size,
-        path=path,
-        root=tree_head.root,
-    ):
-        raise ReceiptInvalid(Reason.SEAL_MISMATCH, f"not leaf {seal_index}")
-    return seal
 
 
 def _verify_item(item: Item, transaction: Transaction) -> None:
@@ -349,11 +350,3 @@ def _verify_item(item: Item, transaction: Transaction) -> None:
         ):
             return
     raise ReceiptInvalid(Reason.ITEM_MISMATCH, "the transaction holds no such batch")
-
-
-def verify_state_at(seal: Seal, key: bytes, value: bytes | None, proof: smt.StateProof) -> bool:
-    """Return whether, at ``seal.state_height``, the state held ``value`` (None: nothing).
-
-    The seal must come from a verified receipt or log; here it is taken as true.
-    """
-    return smt.verify_state(seal.state_root, key, value, proof)

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar, cast
 
 from consensus import codec, wire
 from node.ledger.genesis import Genesis, Institution, Parameters, Voters, voters_of
+from node.ledger.policies import Policy
 
 VALUE_BYTES_MAX: Final = 1 << 16
 PARAMETERS_KEY: Final = b"parameters"
@@ -164,6 +165,16 @@ def parameters(view: Overlay) -> Parameters:
     return found
 
 
+def policy_key(topic: str) -> bytes:
+    """Return where the rules stand by which a topic is decided, if not the defaults."""
+    return b"governance/policy/" + topic.encode()
+
+
+def _policy_row(item: Policy) -> bytes:
+    """Return ``facts.governance.PolicyRow`` as the vote on a policy writes it."""
+    return codec.encode_typed(wire.to_value(item)[1:])
+
+
 def genesis_state(genesis: Genesis) -> dict[bytes, bytes]:
     """Return the state that height 1 builds on."""
     rows: Iterable[tuple[bytes, bytes]] = [
@@ -181,5 +192,6 @@ def genesis_state(genesis: Genesis) -> dict[bytes, bytes]:
             (signer_key(item.identity_key), wire.encode(SignerRow(item.id, 0)))
             for item in genesis.institutions
         ),
+        *((policy_key(item.topic), _policy_row(item)) for item in genesis.policies),
     ]
     return dict(rows)

@@ -104,6 +104,21 @@ class TileLog:
         self._check(new)
         return [self._node(*span) for span in merkle.consistency_ranges(old, new)]
 
+    def node_path(self, start: int, end: int) -> list[bytes]:
+        """Return the path from the node over leaves [start, end) to the root of all leaves.
+
+        ``start`` is a multiple of a power of two, and ``end`` that much further or the end.
+        """
+        spans = merkle.inclusion_ranges(start, self._size)
+        return [self._node(*span) for span in spans if not start <= span[0] < end]
+
+    def leaves(self, start: int, end: int) -> bytes:
+        """Return the leaf hashes [start, end), 32 bytes each; ``start`` begins a tile."""
+        assert start % WIDTH == 0, "tiles are read whole"
+        return b"".join(
+            self._entries(0, at, min(at + WIDTH, end)) for at in range(start, end, WIDTH)
+        )
+
     def _check(self, size: int) -> None:
         if size > self._size:
             raise ValueError(f"tree of {size} asked of a log of {self._size}")

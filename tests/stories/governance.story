@@ -4,6 +4,20 @@ ask governance.policies
 ----
 voters: alder, birch, cedar
 policies:
+  - topic: engine
+    needed: 3
+    policy:
+      threshold_bp: 7500
+      wait_ms: 604800000
+      window_ms: 2592000000
+      execute_ms: 2592000000
+  - topic: features
+    needed: 3
+    policy:
+      threshold_bp: 7500
+      wait_ms: 604800000
+      window_ms: 2592000000
+      execute_ms: 2592000000
   - topic: incident-policy
     needed: 2
     policy:
@@ -18,10 +32,24 @@ policies:
       wait_ms: 86400000
       window_ms: 1209600000
       execute_ms: 2592000000
+  - topic: keys
+    needed: 2
+    policy:
+      threshold_bp: 6666
+      wait_ms: 3600000
+      window_ms: 1209600000
+      execute_ms: 2592000000
   - topic: legal
     needed: 2
     policy:
       threshold_bp: 5000
+      wait_ms: 86400000
+      window_ms: 1209600000
+      execute_ms: 2592000000
+  - topic: membership
+    needed: 2
+    policy:
+      threshold_bp: 6666
       wait_ms: 86400000
       window_ms: 1209600000
       execute_ms: 2592000000
@@ -82,6 +110,12 @@ body:
   expires_heights_max: -
   policy: -
   limits: -
+  admit: -
+  demote: -
+  remove: -
+  engine: -
+  replace_keys: -
+  feature: -
 made_height: 3
 made_ms: day 0 00:00:03
 vote_until_ms: day 14 00:00:03
@@ -160,6 +194,12 @@ body:
   expires_heights_max: -
   policy: -
   limits: -
+  admit: -
+  demote: -
+  remove: -
+  engine: -
+  replace_keys: -
+  feature: -
 made_height: 12
 made_ms: day 1 00:00:12
 vote_until_ms: day 15 00:00:12
@@ -329,6 +369,12 @@ proposals:
       expires_heights_max: 5000
       policy: -
       limits: -
+      admit: -
+      demote: -
+      remove: -
+      engine: -
+      replace_keys: -
+      feature: -
     made_height: 49
     made_ms: day 5 00:00:49
     vote_until_ms: day 19 00:00:49
@@ -361,6 +407,12 @@ proposals:
       expires_heights_max: -
       policy: -
       limits: -
+      admit: -
+      demote: -
+      remove: -
+      engine: -
+      replace_keys: -
+      feature: -
     made_height: 50
     made_ms: day 5 00:00:50
     vote_until_ms: day 19 00:00:50

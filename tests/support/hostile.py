@@ -206,7 +206,7 @@ def configure(cluster: Cluster, at: int, line: str, *, section: str) -> None:
 # --- what the node says of it ---------------------------------------------------------------
 
 
-def metric(cluster: Cluster, at: int, name: str, **labels: str) -> float:
+def metric(cluster: Cluster, at: int, name: str, /, **labels: str) -> float:
     """Return one value of a node's metrics page; 0 when it is not there."""
     page = cluster.ops_client(at).request("GET", "/metrics").body.decode()
     wanted = ",".join(f'{key}="{value}"' for key, value in sorted(labels.items()))

@@ -24,8 +24,8 @@ from node.ledger.crypto import Signer
 from node.ledger.families.record import Amend, Anchor, Batch, ItemProof, Retract
 from node.ledger.genesis import Genesis, Institution, Parameters
 from node.ledger.transaction import Op, Payload, Transaction
-from node.members import committee_of
 from node.publish import policy_of
+from node.roster import founding_rules
 from storage.store import Store
 
 CREATED_MS = 1_767_225_600_000
@@ -99,7 +99,7 @@ class Chain:
         self.directory = directory
         self.store = store or Store.open(directory, network=self.network, create=True)
         self.book = Book(self.store, self.genesis)
-        self.committee = committee_of(self.genesis)
+        self.committee = founding_rules(self.genesis).committee
         self._numbers = itertools.count()
 
     def close(self) -> None:

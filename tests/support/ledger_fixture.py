@@ -24,11 +24,13 @@ from node.ledger.checkpoint import Checkpoint
 from node.ledger.crypto import Signer
 from node.ledger.families.record import Anchor
 from node.ledger.genesis import Genesis, Institution, Parameters
+from node.ledger.policies import Policy
 from node.ledger.transaction import Op, Payload
 from node.mempool import Mempool, MempoolLimits
-from node.publish import Publisher, Share, policy_of
+from node.publish import Publisher, Share
 from node.queries import Queries
 from node.reads import LinearReads
+from node.roster import Roster, Unchanging, founding_rules
 from node.service import Service
 from storage.store import Store
 
@@ -48,24 +50,34 @@ def institution(name: str, *, validator: bool = True) -> Institution:
     )
 
 
-def genesis() -> Genesis:
+def genesis(policies: tuple[Policy, ...] = ()) -> Genesis:
     members = tuple(institution(name) for name in MEMBERS)
     payer = institution("payer", validator=False)
-    return Genesis(1, "fixture", 1_767_225_600_000, "raft", Parameters(), (*members, payer))
+    return Genesis(
+        1, "fixture", 1_767_225_600_000, "raft", Parameters(), (*members, payer), policies
+    )
 
 
 class Ledger:
     """One node of a network of three validators; it is ``alder``."""
 
-    def __init__(self, directory: Path, *, mempool: MempoolLimits | None = None) -> None:
-        self.genesis = genesis()
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        mempool: MempoolLimits | None = None,
+        policies: tuple[Policy, ...] = (),
+    ) -> None:
+        self.genesis = genesis(policies)
         self.network = self.genesis.network
         self.store = Store.open(directory, network=self.network, create=True)
         self.book = Book(self.store, self.genesis)
         self.mempool = Mempool(mempool or MempoolLimits())
         self.intake = Intake(self.book, self.store, self.mempool, now_ms=lambda: 0)
         self.publisher = Publisher(
-            policy_of(self.genesis), self_id="alder", signer=key("alder cosigner")
+            Unchanging(founding_rules(self.genesis)),
+            self_id="alder",
+            signer=lambda _: key("alder cosigner"),
         )
         self.peers: list[str] = ["birch"]
         self.leads = True  # what an engine would say to a linearizable read
@@ -89,6 +101,7 @@ class Ledger:
             admitted=lambda new: self.admitted.extend(item.txid for item in new),
             disk=DiskSpace(directory, min_free_bytes=0),
             reads=self.reads,
+            roster=Roster(self.genesis, self.book, "alder"),
         )
 
     def _status(self) -> Status:
@@ -185,3 +198,14 @@ class Ledger:
     def disk(self) -> Sequence[tuple[bytes, bytes]]:
         """Return everything on disk, to show that a refusal left no trace."""
         return list(self.store.scan_all())
+
+    # --- old blocks --------------------------------------------------------------------------
+
+    def close_segment(self) -> None:
+        """Let the next body begin a new file, so that the one before can leave."""
+        segments = self.store.segments
+        tail, usual = segments.tail(), segments._bytes_max
+        assert tail is not None, "there is a block"
+        segments._bytes_max = tail.end
+        segments.append(b"begins a file")
+        segments._bytes_max = usual

@@ -14,9 +14,9 @@ from typing import Any
 from consensus import wire
 from consensus.types import NodeId
 from node import config
-from node.cli.cluster import Cluster
 from node.cli.layout import CONFIG_NAME
 from node.daemon import supervise
+from node.keys import NodeKeys
 from node.ledger.families.record import Anchor
 from node.ledger.genesis import Genesis, Parameters
 from node.ledger.transaction import Op, txid_of
@@ -28,6 +28,7 @@ from node.wiring import Parts, build
 from storage.mark import SignMark
 from storage.store import Store
 from tests.support.hostile import genesis_of, keys_of
+from tests.support.votes import Hands, late_founding
 
 FAST = Parameters(
     request_ms=1500, view_change_ms=800, resend_ms=150, election_ms=300, heartbeat_ms=50
@@ -47,27 +48,50 @@ class Node:
         self.parts: Parts
         self.store: Store
         self.mark: SignMark
+        self.following: list[NodeKeys] = []  # voting keys that the ledger is to take
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def up(self) -> bool:
+        return self._task is not None
 
     async def start(
         self, *flags: tuple[str, str], watch: Callable[[Parts], None] | None = None
     ) -> None:
         """Open and run it; ``watch`` sees its rooms before anything moves in them."""
+        await self._open(dict(flags), watch)
+        self._stop = asyncio.Event()
+        self._task = asyncio.create_task(self._live(dict(flags), watch), name=self.id)
+
+    async def _open(self, flags: dict[str, str], watch: Callable[[Parts], None] | None) -> None:
         cluster = self.network.cluster
         path = cluster.node_dir(self.at) / CONFIG_NAME
-        settings = config.load(path, environment={}, flags=dict(flags))
+        settings = config.load(path, environment={}, flags=flags)
         genesis, keys = self.network.genesis, keys_of(cluster, self.at)
         self.store = open_store(settings, genesis, keys)
         self.mark = open_mark(settings, genesis, keys, self.store)
-        self.parts = build(settings, genesis, keys, self.store, self.mark)
+        self.parts = build(
+            settings, genesis, keys, self.store, self.mark, following=self.following
+        )
         self._lose(self.parts.peers)
         if watch is not None:
             watch(self.parts)
-        self._stop = asyncio.Event()
         await self.parts.peers.start()
         self.parts.switchboard.resume(self.parts.service.book.tip)
-        self._task = asyncio.create_task(supervise(self.parts, self._stop), name=self.id)
+
+    async def _live(self, flags: dict[str, str], watch: Callable[[Parts], None] | None) -> None:
+        """Run as the daemon does: on another store when one is ready to take over."""
+        while True:
+            await supervise(self.parts, self._stop)
+            installer = self.parts.snapshots.installer
+            if not installer.ready or self._stop.is_set():
+                return
+            await self.parts.peers.close()
+            self.mark.close()
+            installer.switch(self.store)
+            self.store.close()
+            await self._open(flags, watch)
 
     def _lose(self, peers: Peers) -> None:
         enqueue, broadcast = peers.enqueue, peers.broadcast
@@ -104,6 +128,14 @@ class Node:
         self.mark.close()
         self.store.close()
 
+    async def kill(self) -> None:
+        """End it without a word: nothing is handed over, what was not written is lost."""
+        assert self._task is not None
+        task, self._task = self._task, None
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await self._close()
+
     async def ended(self) -> None:
         """Return when it ended by itself; raises what it ended with."""
         assert self._task is not None
@@ -122,6 +154,14 @@ class Node:
     def certified(self) -> int:
         return self.parts.switchboard.tally.certified_height
 
+    async def submit(self, raw: bytes, *, timeout_s: float = 20) -> str:
+        """Put signed bytes on the ledger through this member; return the result's code."""
+        (answer,) = await self.parts.service.submit([raw])
+        if not answer.taken:
+            return answer.code
+        status = await self.parts.service.wait(txid_of(raw), timeout_s=timeout_s)
+        return status.code
+
     async def commit(self, *, timeout_s: float = 20) -> TxStatus:
         """Anchor a record through this member; return its outcome."""
         body = Anchor(os.urandom(32), os.urandom(16), 2)
@@ -137,9 +177,20 @@ class Nodes:
     """A network of ``members``; index it for a node."""
 
     def __init__(
-        self, directory: Path, *, members: int, engine: str, params: Parameters = FAST
+        self,
+        directory: Path,
+        *,
+        members: int,
+        engine: str,
+        params: Parameters = FAST,
+        founders: int | None = None,
     ) -> None:
-        self.cluster = Cluster.create(directory, members=members, engine=engine, params=params)
+        """``founders``: so many of ``members`` are in genesis, the others join later."""
+        count = members if founders is None else founders
+        self.cluster = late_founding(
+            directory, members=members, founders=count, engine=engine, params=params
+        )
+        self.founders = count
         self.genesis: Genesis = genesis_of(self.cluster)
         self.nodes = [Node(self, at) for at in range(members)]
 
@@ -150,12 +201,24 @@ class Nodes:
         return len(self.nodes)
 
     async def connected(self) -> None:
-        others = len(self.nodes) - 1
+        """Return once all that are up are connected with one another."""
+        up = self.up
         await until(
-            lambda: all(
-                len(node.parts.switchboard.connected()) == others for node in self.nodes
-            )
+            lambda: all(len(node.parts.switchboard.connected()) >= len(up) - 1 for node in up)
         )
+
+    @property
+    def up(self) -> list[Node]:
+        return [node for node in self.nodes if node.up]
+
+    def hands(self) -> Hands:
+        """Return what acts for the institutions, through nodes that are up."""
+
+        async def submit(at: int, raw: bytes) -> str:
+            node = self.nodes[at] if self.nodes[at].up else self.up[0]
+            return await node.submit(raw)
+
+        return Hands(self.cluster, submit)
 
     def part(self, alone: Node) -> None:
         """Lose whatever goes between ``alone`` and the others, either way."""
@@ -182,11 +245,12 @@ async def running(
     engine: str,
     params: Parameters = FAST,
     flags: tuple[tuple[str, str], ...] = (),
+    founders: int | None = None,
 ) -> AsyncIterator[Nodes]:
-    """A network whose members are up and connected; all end with the block."""
-    nodes = Nodes(directory, members=members, engine=engine, params=params)
+    """A network whose founders are up and connected; all end with the block."""
+    nodes = Nodes(directory, members=members, engine=engine, params=params, founders=founders)
     try:
-        for node in nodes.nodes:
+        for node in nodes.nodes[: nodes.founders]:
             await node.start(*flags)
         await nodes.connected()
         yield nodes

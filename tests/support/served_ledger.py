@@ -18,12 +18,14 @@ from click.testing import CliRunner, Result
 from node import config, tokens
 from node.cli.main import cli
 from node.http import api as http
+from node.ledger.policies import Policy
 from tests.support.ledger_fixture import Ledger
 
 
 class ServedLedger:
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, policies: tuple[Policy, ...] = ()) -> None:
         self.directory = directory
+        self.policies = policies
         self.hold = False
         self.certified = True
         self._ready = threading.Event()
@@ -57,7 +59,7 @@ class ServedLedger:
 
     async def _serve(self) -> None:
         self.loop, self._end = asyncio.get_running_loop(), asyncio.Event()
-        self.ledger = Ledger(self.directory / "ledger")
+        self.ledger = Ledger(self.directory / "ledger", policies=self.policies)
         runner = http.Runner(
             http.build_api(self.ledger.service, config=self._config), shutdown_timeout=1
         )

@@ -9,9 +9,11 @@ the others act, let ledger time pass, or ask:
     ask consent.may subject=@anna requester=clinic-b
 
 ``@name`` is 32 bytes of that name, ``@name:16`` 16 of them, ``key:name`` the public key of the
-person or device of that name; ``+name`` at the end of a line lets it co-sign, and
-``+org/identity`` another institution.  ``+3d`` is ledger time from the next block on, ``-3d``
-time before it, ``3d`` that many milliseconds (ms, s, min, h, d).  ``height+20`` is the height
+person or device of that name, ``proof:org/vote2`` what such a key signs to become its
+institution's (``head...``: its cosigner key); ``+name`` at the end of a line lets it co-sign,
+and ``+org/identity`` another institution.  ``+3d`` is ledger time from the next block on,
+``-3d`` time before it, ``3d`` that many milliseconds (ms, s, min, h, d).
+``height+20`` is the height
 that many blocks from now.  ``... as joined`` at the end of a line names a transaction that is
 applied: ``tx:joined`` is its id, ``height:joined`` the block that it stands in, and
 ``height:joined+20`` that many blocks later.  ``head:anna+bert+anna-`` is the commitment to a
@@ -42,6 +44,7 @@ from consensus import wire
 from node.ledger import execute, merkle, registry, transaction
 from node.ledger.block import Header
 from node.ledger.crypto import Signer
+from node.ledger.facts import membership
 from node.ledger.facts.accesses import items_digest
 from node.ledger.genesis import Genesis, Institution, Parameters
 from node.ledger.state import genesis_state
@@ -107,6 +110,11 @@ class World(Protocol):
         ...
 
     @property
+    def network(self) -> bytes:
+        """The digest of the genesis."""
+        ...
+
+    @property
     def start_ms(self) -> int:
         """When the story began: its day 0."""
         ...
@@ -147,10 +155,15 @@ class Rules:
         self.height = 0
         self.time_ms = START_MS
         self.applied = ("", 0)
+        self._network = b""
         self._leaf = itertools.count()
 
+    @property
+    def network(self) -> bytes:
+        return self._network
+
     def found(self, genesis: Genesis) -> None:
-        self.network = genesis.network
+        self._network = genesis.network
         self.state = genesis_state(genesis)
 
     def act(
@@ -285,6 +298,8 @@ class Story:
             made = self._signer(text[4:]).public_key.hex()
             self._names[made] = text
             return made
+        if text.startswith("proof:"):
+            return self._proof(text[6:])
         if text.startswith("tx:"):
             made = self._applied[text[3:]][0]
             self._names[made] = text
@@ -308,6 +323,13 @@ class Story:
                 return span
             return self.world.time_ms + 1000 + (span if match[1] == "+" else -span)
         return text
+
+    def _proof(self, name: str) -> str:
+        org, _, use = name.partition("/")
+        role = membership.CONSENSUS if use.startswith("vote") else membership.COSIGNER
+        signer = self._signer(name)
+        said = membership.rotation_statement(self.world.network, org, role, signer.public_key)
+        return signer.sign(said).hex()
 
     def _moment(self, name: str, count: str | None, unit: str | None) -> int:
         return self._moments[name][0] + int(count or 0) * _UNITS[unit or "ms"]

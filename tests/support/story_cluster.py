@@ -29,6 +29,8 @@ from tests.support.hostile import keys_of
 from tests.support.story import APPLIED, Story, person
 
 assert codes.CODES, "the ledger's results have codes here"
+_BLOCK_MS: Final = 2_000  # a proposal may have been made just before
+_LOOKS: Final = 20
 _CALENDAR: Final = Path(__file__).parent / "calendar"
 _WEEK_MS: Final = 7 * 86_400_000  # the first one began with 1970, on a Thursday
 _JSON: Final = {"Content-Type": "application/json", "Prefer": "wait=20"}
@@ -80,6 +82,10 @@ class Processes:
         return max(client.request("GET", "/v1/status").json()["height"] for client in clients)
 
     @property
+    def network(self) -> bytes:
+        return Genesis.decode(self.cluster.genesis_path.read_bytes()).network
+
+    @property
     def start_ms(self) -> int:
         return self._start_ms
 
@@ -112,13 +118,14 @@ class Processes:
         known = os.environ.get("PYTHONPATH")
         added = {
             "STORY_CALENDAR": str(self._clock),
+            "STORY_TOGETHER": "1",
             "PYTHONPATH": f"{_CALENDAR}{os.pathsep}{known}" if known else str(_CALENDAR),
         }
         os.environ.update(added)
         try:
             yield
         finally:
-            del os.environ["STORY_CALENDAR"]
+            del os.environ["STORY_CALENDAR"], os.environ["STORY_TOGETHER"]
             os.environ.pop("PYTHONPATH") if known is None else os.environ.update(
                 PYTHONPATH=known
             )
@@ -141,14 +148,19 @@ class Processes:
         """Move every node's calendar and let one block see the new time."""
         self._ahead_ms += span_ms
         self._write_clock()
-        anchor = Anchor(secrets.token_bytes(32), secrets.token_bytes(16), 2)
         author = next(
             item.id
             for item in Genesis.decode(self.cluster.genesis_path.read_bytes()).institutions
             if {"author", "custodian", "laboratory"} & set(item.roles)
         )
-        code = self.act(author, Op("record.anchor", wire.to_value(anchor)), ())
-        assert code == "applied", code
+        passed_ms = time.time_ns() // 1_000_000 + self._ahead_ms - _BLOCK_MS
+        for _ in range(_LOOKS):
+            anchor = Anchor(secrets.token_bytes(32), secrets.token_bytes(16), 2)
+            code = self.act(author, Op("record.anchor", wire.to_value(anchor)), ())
+            assert code == "applied", code
+            if self.client(author).get("/v1/status")["time_ms"] >= passed_ms:
+                return
+        raise AssertionError("the ledger's time does not follow the members' calendars")
 
     def act(
         self, org: str, op: Op, cosigners: Sequence[Signer], author: Signer | None = None

@@ -2,7 +2,9 @@
 
 Every voter has one vote.  How many must say yes is a share of *all* voters of the epoch in
 force, suspended ones included, and always more than half: suspending members can never make a
-minority decide.  Rows are append-only where someone may ask about an earlier height.
+minority decide.  Voters come and go while a proposal is open: the votes of those who are voters
+now count, against as many as there are now.  Rows are append-only where someone may ask about
+an earlier height.
 
 State: ``institutions`` -> ``Institutions``, ``institution-at/<number be64>`` -> id;
 ``institution/<org>``, while suspended
@@ -19,15 +21,19 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
 from node.ledger.facts import numbered
-from node.ledger.facts.governance_bodies import (
+from node.ledger.facts.governance_bodies import Limits, Propose
+from node.ledger.genesis import Institution
+from node.ledger.policies import (
+    ENGINE,
+    FEATURES,
+    HOUR_MS,
     INSTITUTION,
+    KEYS,
+    MEMBERSHIP,
     PARAMETERS,
     RULES,
     TOPICS,
-    Limits,
-    Propose,
 )
-from node.ledger.genesis import Institution
 from node.ledger.state import (
     INSTITUTIONS_KEY,
     Institutions,
@@ -37,6 +43,7 @@ from node.ledger.state import (
     institution_at_key,
     institution_key,
     load_from,
+    policy_key,
     suspended_key,
     voters,
 )
@@ -151,10 +158,16 @@ class Tally:
 
 _USUAL: Final = PolicyRow(6_666, DAY_MS, 14 * DAY_MS, 30 * DAY_MS)
 _MAJORITY: Final = PolicyRow(5_000, DAY_MS, 14 * DAY_MS, 30 * DAY_MS)
+_STRICT: Final = PolicyRow(7_500, 7 * DAY_MS, 30 * DAY_MS, 30 * DAY_MS)
 DEFAULT_POLICIES: Final = dict.fromkeys(TOPICS, _MAJORITY) | {
     INSTITUTION: _USUAL,
     PARAMETERS: _USUAL,
-    RULES: PolicyRow(7_500, 7 * DAY_MS, 30 * DAY_MS, 30 * DAY_MS),
+    MEMBERSHIP: _USUAL,
+    RULES: _STRICT,
+    ENGINE: _STRICT,
+    FEATURES: _STRICT,
+    # Urgent: a stolen key is in use while it waits, and its owner cannot act meanwhile.
+    KEYS: PolicyRow(6_666, HOUR_MS, 14 * DAY_MS, 30 * DAY_MS),
 }
 DEFAULT_LIMITS: Final = Limits(72, 60, 60)
 
@@ -165,10 +178,6 @@ def proposal_key(proposal: bytes) -> bytes:
 
 def number_key(number: int) -> bytes:
     return b"governance/number/" + number.to_bytes(8, "big")
-
-
-def policy_key(topic: str) -> bytes:
-    return b"governance/policy/" + topic.encode()
 
 
 def roles_prefix(org: str) -> bytes:

@@ -1,23 +1,30 @@
 """What members may propose, as bodies; state keeps each with its proposal.
 
-Closed: eight actions, each belongs to one topic, and a proposal is exactly one of them.
+Closed: fourteen actions, each belongs to one topic, and a proposal is exactly one of them.
 Parameters that an engine reads from genesis are not here: members that run with different
 timeouts or block sizes would disagree without knowing it.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
+from node.ledger.facts.membership_bodies import Admit, Feature, ReplaceKeys
 from node.ledger.facts.words import known, sized
-from node.ledger.genesis import ROLES, Institution
+from node.ledger.genesis import ENGINES, ROLES, Institution
 from node.ledger.payload import ORG_PATTERN
+from node.ledger.policies import (
+    ENGINE,
+    FEATURES,
+    INCIDENT_POLICY,
+    INSTITUTION,
+    KEYS,
+    LEGAL,
+    MEMBERSHIP,
+    PARAMETERS,
+    RULES,
+    Policy,
+)
 
-INSTITUTION: Final = "institution"
-PARAMETERS: Final = "parameters"
-LEGAL: Final = "legal"
-RULES: Final = "rules"
-INCIDENT_POLICY: Final = "incident-policy"
-TOPICS: Final = (INCIDENT_POLICY, INSTITUTION, LEGAL, PARAMETERS, RULES)
 # Kind of document -> topic under which the members decide on it.
 DOCUMENTS: Final = {
     "associate-agreement": LEGAL,  # HIPAA 45 CFR 164.504(e)
@@ -30,10 +37,25 @@ DOCUMENTS: Final = {
     "terms": LEGAL,
     "transfer-clauses": LEGAL,  # GDPR Art. 46, PIPL Art. 38
 }
+# Action -> topic; a document's follows from its kind.
+ACTIONS: Final = {
+    "register": INSTITUTION,
+    "roles": INSTITUTION,
+    "suspend": INSTITUTION,
+    "resume": INSTITUTION,
+    "document": LEGAL,
+    "expires_heights_max": PARAMETERS,
+    "policy": RULES,
+    "limits": INCIDENT_POLICY,
+    "admit": MEMBERSHIP,
+    "demote": MEMBERSHIP,
+    "remove": MEMBERSHIP,
+    "engine": ENGINE,
+    "replace_keys": KEYS,
+    "feature": FEATURES,
+}
 EXPIRES_HEIGHTS_MIN: Final = 100
 EXPIRES_HEIGHTS_MAX: Final = 1_000_000
-_HOUR_MS: Final = 3_600_000
-_SPAN_MS_MAX: Final = 90 * 24 * _HOUR_MS
 _HEIGHT_MAX: Final = 1 << 48
 
 
@@ -77,27 +99,6 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
-    """How ``topic`` is decided: share of voters in basis points, times in ms."""
-
-    topic: str
-    threshold_bp: int
-    wait_ms: int
-    window_ms: int
-    execute_ms: int
-
-    def __post_init__(self) -> None:
-        known(self.topic, TOPICS, "topic")
-        if not 5_000 <= self.threshold_bp <= 10_000:
-            raise ValueError("threshold_bp must be 5000 to 10000")
-        if self.wait_ms > _SPAN_MS_MAX:
-            raise ValueError("wait_ms is at most 90 days")
-        for span in (self.window_ms, self.execute_ms):
-            if not _HOUR_MS <= span <= _SPAN_MS_MAX:
-                raise ValueError("window_ms and execute_ms must be 1 hour to 90 days")
-
-
-@dataclass(frozen=True, slots=True)
 class Limits:
     """Time for the duties after an incident.  The law's own time is the longest that members
     can agree on: GDPR Art. 33 (72 hours), 45 CFR 164.404 and 164.408 (60 days)."""
@@ -120,8 +121,12 @@ class Propose:
 
     ``register``: an institution that does not vote; its identity key co-signs.  ``suspend``,
     ``resume``: an institution's id.  ``expires_heights_max``: how many blocks ahead a
-    transaction may expire.
+    transaction may expire.  ``admit``, ``demote`` (voter or learner to observer), ``remove``
+    (out of the members' network, not off the ledger): an institution's place in the members'
+    network.  ``engine``: pbft or raft.  ``replace_keys``: the new identity key co-signs.
     """
+
+    GROWN_FROM: ClassVar[int] = 9
 
     proposal: bytes
     register: Institution | None = None
@@ -132,38 +137,35 @@ class Propose:
     expires_heights_max: int | None = None
     policy: Policy | None = None
     limits: Limits | None = None
+    admit: Admit | None = None
+    demote: str | None = None
+    remove: str | None = None
+    engine: str | None = None
+    replace_keys: ReplaceKeys | None = None
+    feature: Feature | None = None
 
     def __post_init__(self) -> None:
         sized(self.proposal, 32, "proposal")
-        if sum(item is not None for item in self._actions) != 1:
+        given = [getattr(self, name) is not None for name in ACTIONS]
+        if sum(given) != 1:
             raise ValueError("a proposal is exactly one action")
-        for org in (self.suspend, self.resume):
+        for org in (self.suspend, self.resume, self.demote, self.remove):
             if org is not None:
                 _org(org)
         heights = self.expires_heights_max
         if heights is not None and not EXPIRES_HEIGHTS_MIN <= heights <= EXPIRES_HEIGHTS_MAX:
             raise ValueError("expires_heights_max must be 100 to 1000000")
+        if self.engine not in (None, *ENGINES):
+            raise ValueError("engine must be pbft or raft")
 
     @property
-    def _actions(self) -> tuple[object, ...]:
-        return (
-            self.register,
-            self.roles,
-            self.suspend,
-            self.resume,
-            self.document,
-            self.expires_heights_max,
-            self.policy,
-            self.limits,
-        )
+    def action(self) -> str:
+        """The name of the one field that is given."""
+        return next(name for name in ACTIONS if getattr(self, name) is not None)
 
     @property
     def topic(self) -> str:
         """The topic under whose threshold and times the action is decided."""
         if self.document is not None:
             return DOCUMENTS[self.document.kind]
-        if self.expires_heights_max is not None:
-            return PARAMETERS
-        if self.policy is not None:
-            return RULES
-        return INCIDENT_POLICY if self.limits is not None else INSTITUTION
+        return ACTIONS[self.action]

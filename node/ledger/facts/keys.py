@@ -10,7 +10,8 @@ row here until something happens to them: a missing row means "since the signer'
 
 State: ``key/<key>`` -> ``KeyRow``; ``key-of/<org>`` a numbered list of ``KeyName``;
 ``key-active/<org>`` -> ``ActiveKeys``; ``key-guard/<org>`` a numbered list of ``GuardRow``,
-``key-guard-now/<org>`` -> ``Guard``; ``key-holder/<key>`` -> ``Holder``.
+``key-guard-now/<org>`` -> ``Guard``; ``key-holder/<key>`` -> ``Holder``; ``node-key/<key>``
+-> ``NodeKey``: consensus and cosigner keys, once ``facts.membership`` has written them down.
 Bounded: ``ACTIVE_KEYS_MAX`` keys of an institution at a time, ``DOUBTS_MAX`` of a key.
 """
 
@@ -19,7 +20,7 @@ from typing import Final
 
 from node.ledger.facts import numbered
 from node.ledger.genesis import Institution
-from node.ledger.rules import Context, Refused, Result
+from node.ledger.rules import Context, Moment, Refused, Result
 from node.ledger.state import (
     Overlay,
     Read,
@@ -41,6 +42,10 @@ DOUBTS_MAX: Final = 8
 KEY_KNOWN: Final = Result(200, "identity-key-known", "That key is in use or was used before.")
 KEY_UNSIGNED: Final = Result(
     201, "identity-key-unsigned", "The new key must sign too: proof that somebody holds it."
+)
+FULL: Final = Result(205, "identity-key-full", "As many as allowed; end one first.")
+FUTURE: Final = Result(
+    207, "identity-key-future", "A key cannot have been compromised later than now."
 )
 ORG_UNKNOWN: Final = Result(208, "identity-org-unknown", "No such institution may act here.")
 
@@ -125,6 +130,17 @@ class Holder:
     holder: bytes  # subject or device
 
 
+@dataclass(frozen=True, slots=True)
+class NodeKey:
+    """A key with which a node votes or cosigns: ``from_height`` the first block that it may
+    vote on, ``until_height`` the first that it may not; for ever its institution's."""
+
+    org: str
+    role: str  # consensus, cosigner
+    from_height: int
+    until_height: int | None = None
+
+
 def key_key(key: bytes) -> bytes:
     return b"key/" + key
 
@@ -147,6 +163,10 @@ def guard_key(org: str) -> bytes:
 
 def holder_key(key: bytes) -> bytes:
     return b"key-holder/" + key
+
+
+def node_key_key(key: bytes) -> bytes:
+    return b"node-key/" + key
 
 
 def key_row(read: Read, key: bytes) -> KeyRow | None:
@@ -208,7 +228,7 @@ def signing_orgs(context: Context) -> frozenset[str]:
 
 def known_key(read: Read, key: bytes) -> bool:
     """Return whether ``key`` belongs, or ever belonged, to anybody on this ledger."""
-    places = (key_key(key), signer_key(key), holder_key(key))
+    places = (key_key(key), signer_key(key), holder_key(key), node_key_key(key))
     return any(read(place) is not None for place in places)
 
 
@@ -249,6 +269,59 @@ def finish(view: Overlay, key: bytes, row: KeyRow) -> None:
     view.delete(signer_key(key))
     keys = tuple(item for item in active_keys(view.get, row.org) if item != key)
     view.save(active_key(row.org), ActiveKeys(keys))
+
+
+def end(moment: Moment, key: bytes, row: KeyRow, status: str) -> None:
+    """Take a signing key out of force in this block."""
+    height, time_ms = moment.height, moment.time_ms
+    ended = replace(row, status=status, retires_ms=None, until_height=height, until_ms=time_ms)
+    finish(moment.view, key, ended)
+
+
+def doubted(moment: Moment, row: KeyRow, since_ms: int | None) -> KeyRow:
+    """Return ``row`` with a declaration more, unless it says nothing new."""
+    if since_ms is None:
+        return row
+    if since_ms > moment.time_ms:
+        raise Refused(FUTURE)
+    earliest = row.compromised_since_ms
+    if earliest is not None and earliest <= since_ms:
+        return row
+    if len(row.doubts) >= DOUBTS_MAX:
+        raise Refused(FULL)
+    doubt = Doubt(since_ms, moment.height, moment.time_ms)
+    return replace(row, doubts=(*row.doubts, doubt))
+
+
+def replace_all(moment: Moment, org: str, new_key: bytes, since_ms: int | None) -> None:
+    """End every signing key of ``org``, put ``new_key`` in force; its list has begun.
+
+    Guardians that wait to come into force never do: whoever held the keys may have named them.
+    """
+    for key, row in active_keys(moment.view.get, org).items():
+        end(moment, key, doubted(moment, row, since_ms), REVOKED)
+    begin(moment.view, new_key, KeyRow(org, SIGN, moment.height, moment.time_ms, ACTIVE))
+    found = guard(moment.view.get, org)
+    current = found.at(moment.time_ms)
+    waits = found.pending is not None and found.pending is not current
+    if current is not None and waits:
+        again = replace(current, set_height=moment.height, set_ms=moment.time_ms)
+        set_guard(moment.view, org, Guard(current), again)
+
+
+def reseal(moment: Moment, org: str, old_key: bytes, new_key: bytes) -> None:
+    """Retire the key for sealed boxes of ``org``, put ``new_key`` in force."""
+    old = key_row(moment.view.get, old_key)
+    if old is not None:  # none: the members gave it another one by vote
+        height, time_ms = moment.height, moment.time_ms
+        ended = replace(old, status=RETIRED, until_height=height, until_ms=time_ms)
+        moment.view.save(key_key(old_key), ended)
+    begin(moment.view, new_key, KeyRow(org, SEAL, moment.height, moment.time_ms, ACTIVE))
+
+
+def set_guard(view: Overlay, org: str, both: Guard, row: GuardRow) -> None:
+    view.save(guard_key(org), both)
+    numbered.append(view, guards_name(org), row)
 
 
 def guard(read: Read, org: str) -> Guard:

@@ -30,9 +30,10 @@ from consensus.types import Committee, Member, NodeId
 from node.ledger import checkpoint as checkpoints
 from node.ledger import crypto
 from node.ledger.checkpoint import CheckpointMalformed, Policy, VerifierKey
+from node.ledger.eras import era_of
 from node.ledger.genesis import Voters
 from node.ledger.rules import Context, Operation, Refused, Result
-from node.ledger.state import ENGINE_KEY, Overlay, epoch_of, voters
+from node.ledger.state import Overlay, epoch_of, voters
 
 HEADS: Final = "checkpoint"
 KINDS: Final = (*pbft.KINDS, HEADS)
@@ -172,7 +173,8 @@ def _heads(context: Context, body: Heads) -> None:
     same = (head.origin, head.size) == (other.origin, other.size)
     if not same or head.root == other.root:
         raise Refused(UNPROVEN)
-    raft = context.view.get(ENGINE_KEY) == b"raft"
+    era = era_of(context.view.get, body.epoch)
+    raft = era is not None and era.engine == "raft"
     committee = committee_of(voting)
     quorum = committee.majority if raft else committee.byzantine_quorum
     try:

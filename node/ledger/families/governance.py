@@ -3,53 +3,38 @@ which documents and limits.
 
 Any institution proposes; institutions that are voters of the epoch in force vote, once, one
 vote each; anybody executes a proposal that reached its threshold when its waiting time is over.
-A suspension does not wait: it is for institutions whose keys are in wrong hands.  Nothing here
-changes who votes on blocks: a proposal to add a validator is refused, and a suspended validator
-goes on ordering blocks while its institution can do nothing on the ledger.
+A suspension does not wait: it is for institutions whose keys are in wrong hands.  A suspended
+validator goes on ordering blocks while its institution can do nothing on the ledger; who votes
+on blocks changes by decisions on membership, engine and keys (``facts.membership_effects``),
+and open proposals are counted again when it does.
 
-Bounded: ``OPEN_MAX`` open proposals, ``OPEN_OF_ONE_MAX`` of one institution; 1000 institutions.
-State: ``node.ledger.facts.governance``.
+Bounded: ``OPEN_MAX`` open proposals, ``features.open_max`` of one institution; 1000
+institutions.  State: ``node.ledger.facts.governance``.
 """
 
 from dataclasses import dataclass, replace
 from typing import Final
 
+from node.ledger.facts import ballots, features, membership, numbered
 from node.ledger.facts import governance as facts
-from node.ledger.facts import keys, numbered
+from node.ledger.facts import governance_effects as effects
 from node.ledger.facts.governance import (
     EXECUTED,
     EXPIRED,
     OPEN,
     REJECTED,
     WITHDRAWN,
-    DocumentRow,
     Handle,
     Handles,
     PolicyRow,
     ProposalRow,
-    RolesRow,
 )
-from node.ledger.facts.governance_bodies import Document, Policy, Propose, Roles
+from node.ledger.facts.governance_bodies import Propose
 from node.ledger.facts.words import sized
-from node.ledger.genesis import INSTITUTIONS_MAX, Institution
-from node.ledger.rules import Alarm, Context, Moment, Operation, Refused, Result
-from node.ledger.state import (
-    INSTITUTIONS_KEY,
-    PARAMETERS_KEY,
-    Institutions,
-    Overlay,
-    SignerRow,
-    institution,
-    institution_at_key,
-    institution_key,
-    parameters,
-    signer_key,
-    suspended_key,
-)
+from node.ledger.rules import Alarm, Context, Operation, Refused, Result
+from node.ledger.state import Overlay
 
 OPEN_MAX: Final = 64
-OPEN_OF_ONE_MAX: Final = 8
-ALARM: Final = "governance.close"
 
 EXISTS: Final = Result(580, "governance-proposal-exists", "That handle names a proposal.")
 UNKNOWN: Final = Result(581, "governance-proposal-unknown", "No such proposal.")
@@ -60,27 +45,16 @@ CLOSED: Final = Result(585, "governance-proposal-closed", "That proposal is clos
 NOT_PROPOSER: Final = Result(586, "governance-not-proposer", "Another institution proposed it.")
 TOO_FEW: Final = Result(587, "governance-threshold-missing", "Too few said yes so far.")
 WAITING: Final = Result(588, "governance-waiting", "The waiting time is not over.")
-ORG_EXISTS: Final = Result(589, "governance-institution-exists", "That id is taken.")
-ORG_UNKNOWN: Final = Result(590, "governance-institution-unknown", "No such institution.")
-KEY_TAKEN: Final = Result(591, "governance-key-taken", "One of the keys is in use already.")
 KEY_UNPROVEN: Final = Result(
     592, "governance-key-unproven", "The new institution's identity key did not co-sign."
 )
 ADDS_VALIDATOR: Final = Result(
-    593, "governance-adds-validator", "Validators are not added by this operation."
-)
-SUSPENDED: Final = Result(594, "governance-suspended", "That institution is suspended.")
-NOT_SUSPENDED: Final = Result(595, "governance-not-suspended", "It is not suspended.")
-OLD_DOCUMENT: Final = Result(
-    596, "governance-document-old", "That kind has this version, or one from a later height."
+    593,
+    "governance-adds-validator",
+    "Register it without a vote, then propose to admit it: it votes once it has caught up.",
 )
 FULL: Final = Result(597, "governance-proposals-full", "Too many proposals are open.")
-DEADLOCK: Final = Result(
-    598, "governance-deadlock", "Too few voters would be left to decide anything."
-)
-SAME: Final = Result(599, "governance-nothing-changes", "It is like that already.")
 EXECUTE_LATE: Final = Result(600, "governance-execute-late", "The time to execute it is over.")
-ORGS_FULL: Final = Result(601, "governance-institutions-full", "No more institutions fit.")
 RESULTS: Final = (
     EXISTS,
     UNKNOWN,
@@ -91,19 +65,11 @@ RESULTS: Final = (
     NOT_PROPOSER,
     TOO_FEW,
     WAITING,
-    ORG_EXISTS,
-    ORG_UNKNOWN,
-    KEY_TAKEN,
     KEY_UNPROVEN,
     ADDS_VALIDATOR,
-    SUSPENDED,
-    NOT_SUSPENDED,
-    OLD_DOCUMENT,
     FULL,
-    DEADLOCK,
-    SAME,
     EXECUTE_LATE,
-    ORGS_FULL,
+    *effects.RESULTS,
 )
 
 
@@ -140,11 +106,14 @@ def _propose(context: Context, body: Propose) -> None:
             raise Refused(ADDS_VALIDATOR)
         if not context.signed_by(body.register.identity_key):
             raise Refused(KEY_UNPROVEN)
+    if body.replace_keys is not None and not context.signed_by(body.replace_keys.identity_key):
+        raise Refused(membership.KEY_UNPROVEN)
     waiting = facts.open_proposals(read)
     own = sum(_row(view, handle).org == context.org.id for handle in waiting)
-    if len(waiting) >= OPEN_MAX or own >= OPEN_OF_ONE_MAX:
+    if len(waiting) >= OPEN_MAX or own >= features.open_max(read, context.height):
         raise Refused(FULL)
-    _effect(Overlay(read), context, body)  # what cannot take effect is not voted on
+    # What cannot take effect is not voted on.
+    effects.effect(replace(context, view=Overlay(read)), body)
     number = numbered.length(read, facts.PROPOSALS_KEY)
     decided = _policy_for(view, body)
     row = ProposalRow(
@@ -166,7 +135,7 @@ def _propose(context: Context, body: Propose) -> None:
     view.save(facts.number_key(number), Handle(body.proposal))
     view.save(facts.PROPOSALS_KEY, numbered.Count(number + 1))
     view.save(facts.OPEN_KEY, Handles((*waiting, body.proposal)))
-    context.alarm(ALARM, body.proposal, time_ms=row.vote_until_ms + 1)
+    context.alarm(ballots.ALARM, body.proposal, time_ms=row.vote_until_ms + 1)
 
 
 def _policy_for(view: Overlay, body: Propose) -> PolicyRow:
@@ -204,24 +173,7 @@ def _vote(context: Context, body: Vote) -> None:
         raise Refused(VOTED)
     said = tuple(sorted((*(row.yes if body.yes else row.no), org)))
     row = replace(row, yes=said) if body.yes else replace(row, no=said)
-    counted = facts.tally(context.view.get, row)
-    if row.reached_ms is None and counted.missing == 0:
-        row = replace(row, reached_ms=context.time_ms)
-        until_ms = row.execute_until_ms
-        assert until_ms is not None
-        context.alarm(ALARM, body.proposal, time_ms=until_ms + 1)
-    context.view.save(facts.proposal_key(body.proposal), row)
-    if row.reached_ms is None and counted.hopeless:
-        _close(context, row, REJECTED)
-
-
-def _close(moment: Moment, row: ProposalRow, status: str) -> None:
-    handle = row.body.proposal
-    closed = replace(row, status=status, closed_height=moment.height)
-    moment.view.save(facts.proposal_key(handle), closed)
-    waiting = facts.open_proposals(moment.view.get)
-    left = tuple(item for item in waiting if item != handle)
-    moment.view.save(facts.OPEN_KEY, Handles(left))
+    ballots.count(context, row)
 
 
 def _withdraw(context: Context, body: Name) -> None:
@@ -230,17 +182,7 @@ def _withdraw(context: Context, body: Name) -> None:
         raise Refused(NOT_PROPOSER)
     if row.status != OPEN:
         raise Refused(CLOSED)
-    _close(context, row, WITHDRAWN)
-
-
-def _time_is_up(moment: Moment, handle: bytes) -> None:
-    """Close what was not decided, or not executed, in its time."""
-    row = facts.proposal(moment.view.get, handle)
-    if row is None or row.status != OPEN:
-        return
-    until_ms = row.execute_until_ms or row.vote_until_ms
-    if moment.time_ms > until_ms:
-        _close(moment, row, EXPIRED)
+    ballots.close(context, row, WITHDRAWN)
 
 
 def _execute(context: Context, body: Name) -> None:
@@ -254,135 +196,10 @@ def _execute(context: Context, body: Name) -> None:
         raise Refused(TOO_FEW)
     if context.time_ms < start_ms:
         raise Refused(WAITING)
-    _effect(context.view, context, row.body)
-    _close(context, row, EXECUTED)
-
-
-# --- what decisions do ------------------------------------------------------------------------
-
-
-def _effect(view: Overlay, context: Context, body: Propose) -> None:
-    """Do what ``body`` says to ``view``; refused where it does not fit the state."""
-    if body.register is not None:
-        _register(view, context, body.register, body.proposal)
-    elif body.roles is not None:
-        _roles(view, context, body.roles, body.proposal)
-    elif body.suspend is not None:
-        _suspend(view, context, body.suspend, body.proposal)
-    elif body.resume is not None:
-        _resume(view, context, body.resume, body.proposal)
-    elif body.document is not None:
-        _document(view, context, body.document, body.proposal)
-    elif body.expires_heights_max is not None:
-        before = parameters(view)
-        after = replace(before, expires_heights_max=body.expires_heights_max)
-        _changed(before, after)
-        view.save(PARAMETERS_KEY, after)
-    elif body.policy is not None:
-        _policy(view, body.policy)
-    else:
-        _changed(facts.limits(view.get), body.limits)
-        view.save(facts.LIMITS_KEY, body.limits)
-
-
-def _changed(before: object, after: object) -> None:
-    if before == after:
-        raise Refused(SAME)
-
-
-def _keys(item: Institution) -> set[bytes]:
-    return {item.identity_key, item.consensus_key, item.cosigner_key}
-
-
-def _register(view: Overlay, context: Context, item: Institution, proposal: bytes) -> None:
-    ids = facts.institution_ids(view.get)
-    if item.id in ids:
-        raise Refused(ORG_EXISTS)
-    if len(ids) >= INSTITUTIONS_MAX:
-        raise Refused(ORGS_FULL)
-    new = _keys(item)
-    if len(new) < 3 or keys.known_key(view.get, item.identity_key):
-        raise Refused(KEY_TAKEN)
-    for org in ids:
-        other = facts.known_institution(view.get, org)
-        assert other is not None, "every listed institution has a row"
-        if new & _keys(other):
-            raise Refused(KEY_TAKEN)
-    view.put(institution_at_key(len(ids)), item.id.encode("ascii"))
-    view.save(INSTITUTIONS_KEY, Institutions(len(ids) + 1))
-    view.save(institution_key(item.id), item)
-    view.save(signer_key(item.identity_key), SignerRow(item.id, context.height))
-    _history(view, context, item.id, item.roles, proposal, suspended=False)
-
-
-def _history(
-    view: Overlay,
-    context: Context,
-    org: str,
-    roles: tuple[str, ...],
-    proposal: bytes,
-    *,
-    suspended: bool,
-) -> None:
-    row = RolesRow(context.height, context.time_ms, roles, suspended, proposal)
-    numbered.append(view, facts.roles_prefix(org), row)
-
-
-def _acting(view: Overlay, org: str) -> Institution:
-    """Return an institution that may act, its first standing written down before it changes."""
-    item = institution(view, org)
-    if item is None:
-        suspended = facts.suspended(view.get, org) is not None
-        raise Refused(SUSPENDED if suspended else ORG_UNKNOWN)
-    if numbered.length(view.get, facts.roles_prefix(org)) == 0:
-        numbered.append(view, facts.roles_prefix(org), facts.founding(item.roles))
-    return item
-
-
-def _roles(view: Overlay, context: Context, body: Roles, proposal: bytes) -> None:
-    item = _acting(view, body.org)
-    _changed(item.roles, body.roles)
-    view.save(institution_key(body.org), replace(item, roles=body.roles))
-    _history(view, context, body.org, body.roles, proposal, suspended=False)
-
-
-def _suspend(view: Overlay, context: Context, org: str, proposal: bytes) -> None:
-    item = _acting(view, org)
-    view.delete(institution_key(org))
-    view.save(suspended_key(org), item)
-    if not facts.can_decide(view.get):
-        raise Refused(DEADLOCK)
-    _history(view, context, org, item.roles, proposal, suspended=True)
-
-
-def _resume(view: Overlay, context: Context, org: str, proposal: bytes) -> None:
-    item = facts.suspended(view.get, org)
-    if item is None:
-        known = institution(view, org) is not None
-        raise Refused(NOT_SUSPENDED if known else ORG_UNKNOWN)
-    view.delete(suspended_key(org))
-    view.save(institution_key(org), item)
-    _history(view, context, org, item.roles, proposal, suspended=False)
-
-
-def _document(view: Overlay, context: Context, body: Document, proposal: bytes) -> None:
-    from_height = max(context.height, body.from_height)
-    prefix = facts.document_prefix(body.kind)
-    last = facts.last_row(view.get, DocumentRow, prefix)
-    if last is not None and (body.version <= last.version or from_height < last.from_height):
-        raise Refused(OLD_DOCUMENT)
-    row = DocumentRow(
-        body.kind, body.version, body.digest, from_height, context.time_ms, proposal
-    )
-    numbered.append(view, prefix, row)
-
-
-def _policy(view: Overlay, body: Policy) -> None:
-    row = PolicyRow(body.threshold_bp, body.wait_ms, body.window_ms, body.execute_ms)
-    _changed(facts.policy(view.get, body.topic), row)
-    view.save(facts.policy_key(body.topic), row)
-    if not facts.can_decide(view.get):
-        raise Refused(DEADLOCK)
+    before = facts.voter_ids(context.view.get)
+    ballots.close(context, row, EXECUTED)
+    effects.effect(context, row.body)
+    ballots.recount(context, before)
 
 
 _ANYBODY: Final[frozenset[str]] = frozenset()
@@ -390,8 +207,14 @@ OPERATIONS: Final = (
     Operation("governance.propose", Propose, _propose, _ANYBODY, "Propose a decision."),
     Operation("governance.vote", Vote, _vote, _ANYBODY, "Vote on a proposal, once."),
     Operation("governance.withdraw", Name, _withdraw, _ANYBODY, "Withdraw an own proposal."),
-    Operation("governance.execute", Name, _execute, _ANYBODY, "Do what was decided."),
+    Operation(
+        "governance.execute", Name, _execute, _ANYBODY, "Do what was decided.", barrier=True
+    ),
 )
 ALARMS: Final = (
-    Alarm(ALARM, _time_is_up, "Close a proposal that was not decided or executed in time."),
+    Alarm(
+        ballots.ALARM,
+        ballots.time_is_up,
+        "Close a proposal that was not decided or executed in time.",
+    ),
 )

@@ -20,17 +20,17 @@ Alarm: ``identity.retire``, the end of an overlap.
 from dataclasses import dataclass, replace
 from typing import Final
 
-from node.ledger.facts import keys, numbered
+from node.ledger.facts import keys
 from node.ledger.facts.keys import (
     ACTIVE,
+    FULL,
+    FUTURE,
     KEY_KNOWN,
     KEY_UNSIGNED,
     ORG_UNKNOWN,
     RETIRED,
     REVOKED,
-    SEAL,
     SIGN,
-    Doubt,
     Guard,
     GuardRow,
     KeyRow,
@@ -53,12 +53,8 @@ ENDED: Final = Result(203, "identity-key-ended", "That key has ended, or is abou
 LAST: Final = Result(
     204, "identity-key-last", "The institution would be left without a signing key."
 )
-FULL: Final = Result(205, "identity-key-full", "As many as allowed; end one first.")
 OLD_UNSIGNED: Final = Result(
     206, "identity-key-old-unsigned", "The key that is replaced must sign too."
-)
-FUTURE: Final = Result(
-    207, "identity-key-future", "A key cannot have been compromised later than now."
 )
 GUARD_SELF: Final = Result(
     209, "identity-guard-self", "An institution cannot be its own guardian."
@@ -198,17 +194,6 @@ def _signing(context: Context, key: bytes) -> KeyRow:
     return row
 
 
-def _end(moment: Moment, key: bytes, row: KeyRow, status: str) -> None:
-    ended = replace(
-        row,
-        status=status,
-        retires_ms=None,
-        until_height=moment.height,
-        until_ms=moment.time_ms,
-    )
-    keys.finish(moment.view, key, ended)
-
-
 def _make_principal(moment: Moment, org: Institution, key: bytes) -> None:
     """Name ``key`` as the one that stands for ``org`` where one key must."""
     moment.view.save(institution_key(org.id), replace(org, identity_key=key))
@@ -249,7 +234,7 @@ def _rotate(context: Context, body: Rotate) -> None:
         context.view.save(keys.key_key(body.old_key), replace(old, retires_ms=retires_ms))
         context.alarm("identity.retire", body.old_key, time_ms=retires_ms)
     else:
-        _end(context, body.old_key, old, RETIRED)
+        keys.end(context, body.old_key, old, RETIRED)
     _begin(context, context.org.id, body.new_key, SIGN)
     row = _current(context, context.org.id)
     if row.identity_key == body.old_key:
@@ -259,7 +244,7 @@ def _rotate(context: Context, body: Rotate) -> None:
 def _retire(moment: Moment, key: bytes) -> None:
     row = keys.key_row(moment.view.get, key)
     if row is not None and row.retires_ms is not None and row.retires_ms <= moment.time_ms:
-        _end(moment, key, row, RETIRED)
+        keys.end(moment, key, row, RETIRED)
 
 
 def _seal(context: Context, body: Seal) -> None:
@@ -267,29 +252,9 @@ def _seal(context: Context, body: Seal) -> None:
     if keys.known_key(context.view.get, body.new_key):
         raise Refused(KEY_KNOWN)
     row = _current(context, context.org.id)
-    old = keys.key_row(context.view.get, row.encryption_key)
-    if old is not None:  # none: the members gave it another one by vote
-        height, time_ms = context.height, context.time_ms
-        ended = replace(old, status=RETIRED, until_height=height, until_ms=time_ms)
-        context.view.save(keys.key_key(row.encryption_key), ended)
-    _begin(context, context.org.id, body.new_key, SEAL)
+    keys.reseal(context, row.id, row.encryption_key, body.new_key)
     changed = replace(row, encryption_key=body.new_key)
     context.view.save(institution_key(context.org.id), changed)
-
-
-def _doubted(context: Context, row: KeyRow, since_ms: int | None) -> KeyRow:
-    """Return ``row`` with a declaration more, unless it says nothing new."""
-    if since_ms is None:
-        return row
-    if since_ms > context.time_ms:
-        raise Refused(FUTURE)
-    earliest = row.compromised_since_ms
-    if earliest is not None and earliest <= since_ms:
-        return row
-    if len(row.doubts) >= keys.DOUBTS_MAX:
-        raise Refused(FULL)
-    doubt = Doubt(since_ms, context.height, context.time_ms)
-    return replace(row, doubts=(*row.doubts, doubt))
 
 
 def _revoke(context: Context, body: Revoke) -> None:
@@ -298,7 +263,7 @@ def _revoke(context: Context, body: Revoke) -> None:
     row = keys.key_row(view.get, body.key)
     if row is None or row.org != context.org.id or row.use != SIGN:
         raise Refused(UNKNOWN)
-    doubted = _doubted(context, row, body.compromised_since_ms)
+    doubted = keys.doubted(context, row, body.compromised_since_ms)
     if row.status != ACTIVE:
         if doubted is row:
             raise Refused(ENDED)
@@ -307,7 +272,7 @@ def _revoke(context: Context, body: Revoke) -> None:
     stays = [key for key in _standing(context) if key != body.key]
     if not stays:
         raise Refused(LAST)
-    _end(context, body.key, doubted, REVOKED)
+    keys.end(context, body.key, doubted, REVOKED)
     own = _current(context, context.org.id)
     if own.identity_key == body.key:
         _make_principal(context, own, stays[-1])
@@ -328,12 +293,7 @@ def _guard(context: Context, body: Name) -> None:
         context.time_ms,
         context.time_ms + wait_ms,
     )
-    _set_guard(context, context.org.id, Guard(current, row), row)
-
-
-def _set_guard(context: Context, org: str, guard: Guard, row: GuardRow) -> None:
-    context.view.save(keys.guard_key(org), guard)
-    numbered.append(context.view, keys.guards_name(org), row)
+    keys.set_guard(context.view, context.org.id, Guard(current, row), row)
 
 
 def _recover(context: Context, body: Recover) -> None:
@@ -346,15 +306,8 @@ def _recover(context: Context, body: Recover) -> None:
         raise Refused(GUARD_FEW)
     keys.enlist(context.view, org.id)
     _admit(context, body.new_key)
-    for key, row in keys.active_keys(context.view.get, org.id).items():
-        doubted = _doubted(context, row, body.compromised_since_ms)
-        _end(context, key, doubted, REVOKED)
-    _begin(context, org.id, body.new_key, SIGN)
+    keys.replace_all(context, org.id, body.new_key, body.compromised_since_ms)
     _make_principal(context, org, body.new_key)
-    if guard.pending is not None and guard.pending is not current:
-        # Whoever held the keys may have named other guardians; those never come into force.
-        again = replace(current, set_height=context.height, set_ms=context.time_ms)
-        _set_guard(context, org.id, Guard(current), again)
 
 
 _ANY: Final[frozenset[str]] = frozenset()

@@ -15,7 +15,8 @@ from node.ledger.facts.governance import (
     PolicyRow,
     ProposalRow,
 )
-from node.ledger.facts.governance_bodies import DOCUMENTS, TOPICS, Limits, Propose
+from node.ledger.facts.governance_bodies import DOCUMENTS, Limits, Propose
+from node.ledger.policies import TOPICS
 from node.ledger.state import Overlay, load_from, parameters
 
 

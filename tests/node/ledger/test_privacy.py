@@ -34,15 +34,15 @@ PUBLIC_TEXT = {("governance.propose", "name")}
 # type can tell (see the threat model), so it is kept in view which fields those are.
 WORDS = ("kipezilouza", "mrn-1234567890", "1234567890", "KIPEZILOUZA")
 NAMES_OF_INSTITUTIONS = {
-    "about", "against", "agreed", "custodian", "ethics", "guardians", "merchants", "org",
-    "orgs",
-    "other", "provider", "recipient", "register.id", "regulator", "responder", "resume",
+    "about", "admit.org", "against", "agreed", "custodian", "demote", "ethics",
+    "guardians", "merchants", "org", "orgs", "other", "provider", "recipient",
+    "register.id", "regulator", "remove", "replace_keys.org", "responder", "resume",
     "roles.org", "rule.scope.orgs", "sender", "suspend", "to",
 }  # fmt: skip
 NAMES_OF_THINGS = {
-    "advisory", "granted.code_class", "law", "lines.code_class", "measure", "measures.measure",
-    "model", "models", "outcomes.measure", "plan", "policy", "tariffs.code_class", "version",
-    "wanted.code_class",
+    "advisory", "features", "granted.code_class", "law", "lines.code_class", "measure",
+    "measures.measure", "model", "models", "outcomes.measure", "plan", "policy",
+    "tariffs.code_class", "version", "wanted.code_class",
 }  # fmt: skip
 NOT_IN_STORIES = {"evidence.votes", "evidence.heads"}
 
@@ -110,7 +110,8 @@ def bendings(
 ) -> Iterator[tuple[str, list[Any]]]:
     """Yield (field, value of ``record`` with that field bent)."""
     hints = typing.get_type_hints(record)
-    for at, field in enumerate(dataclasses.fields(record)):
+    # A record that grew may be shorter: what is left out is at its default.
+    for at, field in enumerate(dataclasses.fields(record)[: len(value)]):
         for name, bent in _bent(kind, hints[field.name], field.name, value[at], words):
             yield name, [*value[:at], bent, *value[at + 1 :]]
 

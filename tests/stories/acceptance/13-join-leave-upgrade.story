@@ -60,6 +60,12 @@ body:
   expires_heights_max: -
   policy: -
   limits: -
+  admit: -
+  demote: -
+  remove: -
+  engine: -
+  replace_keys: -
+  feature: -
 made_height: 3
 made_ms: day 0 00:00:03
 vote_until_ms: day 14 00:00:03
@@ -333,6 +339,12 @@ body:
   expires_heights_max: -
   policy: -
   limits: -
+  admit: -
+  demote: -
+  remove: -
+  engine: -
+  replace_keys: -
+  feature: -
 made_height: 47
 made_ms: day 4 00:00:47
 vote_until_ms: day 34 00:00:47
@@ -361,6 +373,12 @@ body:
   expires_heights_max: 2000
   policy: -
   limits: -
+  admit: -
+  demote: -
+  remove: -
+  engine: -
+  replace_keys: -
+  feature: -
 made_height: 56
 made_ms: day 11 00:00:56
 vote_until_ms: day 25 00:00:56
@@ -376,6 +394,20 @@ may_execute: no
 closed_height: 58
 voters: agency-d, hospital-a, insurer-b, maker-c
 policies:
+  - topic: engine
+    needed: 3
+    policy:
+      threshold_bp: 7500
+      wait_ms: 604800000
+      window_ms: 2592000000
+      execute_ms: 2592000000
+  - topic: features
+    needed: 3
+    policy:
+      threshold_bp: 7500
+      wait_ms: 604800000
+      window_ms: 2592000000
+      execute_ms: 2592000000
   - topic: incident-policy
     needed: 3
     policy:
@@ -390,10 +422,24 @@ policies:
       wait_ms: 86400000
       window_ms: 1209600000
       execute_ms: 2592000000
+  - topic: keys
+    needed: 3
+    policy:
+      threshold_bp: 6666
+      wait_ms: 3600000
+      window_ms: 1209600000
+      execute_ms: 2592000000
   - topic: legal
     needed: 3
     policy:
       threshold_bp: 5000
+      wait_ms: 86400000
+      window_ms: 1209600000
+      execute_ms: 2592000000
+  - topic: membership
+    needed: 3
+    policy:
+      threshold_bp: 6666
       wait_ms: 86400000
       window_ms: 1209600000
       execute_ms: 2592000000

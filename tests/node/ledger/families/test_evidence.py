@@ -15,6 +15,7 @@ from consensus.pbft.evidence import SignedStatement, conflicting
 from node.ledger import checkpoint as checkpoints
 from node.ledger import registry, rules
 from node.ledger.checkpoint import Checkpoint
+from node.ledger.eras import Era, era_key
 from node.ledger.families import evidence
 from node.ledger.families.evidence import EvidenceRow, Heads, Place, Votes
 from node.ledger.genesis import voters_of
@@ -180,11 +181,14 @@ def test_a_liar_fills_no_disk(chain: Chain) -> None:
 # --- age: at the rule itself, a chain of that length would take too long --------------------
 
 
-def judge(op: Op, *, height: int = 1, epoch: int = 0) -> str:
+def judge(
+    op: Op, *, height: int = 1, epoch: int = 0, more: dict[bytes, bytes] | None = None
+) -> str:
     state = dict(genesis_state(PBFT))
     state[EPOCH_KEY] = codec.encode(epoch)
     for later in range(1, epoch + 1):
         state[voters_key(later)] = wire.encode(voters_of(later, PBFT.validators))
+    state |= more or {}
     context = Context(
         view=Overlay(state.get),
         network=PBFT.network,
@@ -219,6 +223,19 @@ def test_evidence_of_epochs_long_ago_is_refused() -> None:
     assert judge(votes(epoch=0), epoch=evidence.AGE_EPOCHS_MAX + 1) == "evidence-unproven"
     wrong = heads(note("wrong", "birch"), note("right", *QUORUM))
     assert judge(wrong, epoch=evidence.AGE_EPOCHS_MAX + 1) == "evidence-too-old"
+
+
+@pytest.mark.parametrize(
+    ("engine", "code"), [("raft", "applied"), ("pbft", "evidence-unproven")]
+)
+def test_a_head_is_judged_by_the_quorum_of_the_engine_of_its_time(
+    engine: str, code: str
+) -> None:
+    five = voters_of(0, (*PBFT.validators, institution("elder")))
+    era = Era(0, engine, 1, five.members)
+    rows = {voters_key(0): wire.encode(five), era_key(0): wire.encode(era)}
+    said = heads(note("wrong", "birch"), note("right", *QUORUM))
+    assert judge(said, epoch=1, more=rows) == code, "three of five: a majority, no more"
 
 
 # --- totality ------------------------------------------------------------------------------

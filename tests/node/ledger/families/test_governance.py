@@ -10,12 +10,15 @@ from hypothesis import strategies as st
 
 from consensus import wire
 from node.ledger.facts import governance as facts
-from node.ledger.facts.governance_bodies import Document, Limits, Policy, Propose, Roles
+from node.ledger.facts import governance_effects
+from node.ledger.facts.features import OPEN_OF_ONE_MAX
+from node.ledger.facts.governance_bodies import Document, Limits, Propose, Roles
 from node.ledger.families import governance, governance_incident
-from node.ledger.families.governance import OPEN_MAX, OPEN_OF_ONE_MAX, Name, Vote
+from node.ledger.families.governance import OPEN_MAX, Name, Vote
 from node.ledger.families.governance_incident import Basis, Close, Report, Update
 from node.ledger.families.identity_link import Link
 from node.ledger.genesis import Institution
+from node.ledger.policies import Policy
 from node.ledger.transaction import Op
 from tests.support.story import Rules, founded, institution, named, person
 
@@ -129,7 +132,7 @@ def test_every_refusal_about_proposals_is_reached(play: Play) -> None:
 def test_no_more_institutions_than_fit_in_the_list(
     play: Play, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(governance, "INSTITUTIONS_MAX", 3)
+    monkeypatch.setattr(governance_effects, "INSTITUTIONS_MAX", 3)
     assert play.propose("join", register=newcomer()) == "governance-institutions-full"
     assert OPEN_MAX > OPEN_OF_ONE_MAX
 
