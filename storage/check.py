@@ -26,8 +26,9 @@ from consensus.codec import Malformed
 from storage import keys, schema
 from storage.blocks import ROW_BYTES_MAX, BlockRow, body_digest
 from storage.errors import Corrupt, SchemaMismatch, StorageFailure
+from storage.layout import KV_NAME
 from storage.level import LevelKV
-from storage.store import KV_NAME, Store
+from storage.store import Store
 
 SEAL_TAG: Final = b"chartseal/seal/v1\0"
 TILE_HASHES: Final = 256
@@ -38,6 +39,7 @@ _SEAL_FIELDS: Final = 10
 class Code(Enum):
     """What a finding says; the values are stable."""
 
+    KV_DAMAGED = "kv-damaged"  # where in LevelDB's files
     KV_UNREADABLE = "kv-unreadable"
     SEGMENT_CORRUPT = "segment-corrupt"
     BLOCK_MISSING = "block-missing"
@@ -56,6 +58,8 @@ class Code(Enum):
     TILE_WRONG = "tile-wrong"
     APPLIED_WRONG = "applied-wrong"
     LEDGER_WRONG = "ledger-wrong"  # for verifiers
+    BYTES_WRONG = "bytes-wrong"  # a file of a copy
+    SIGNER_WRONG = "signer-wrong"  # of a copy
     SIGN_MARK_WRONG = "sign-mark-wrong"  # for verifiers
 
 
@@ -129,6 +133,7 @@ class _Check:
         self._findings: list[Finding] = []
         self._pairs = self._records = self._blocks = self._tiles = 0
         self._network = b""
+        self._lowest_body = store.lowest_body()
 
     def run(self, verifiers: Sequence[Verifier]) -> CheckReport:
         try:
@@ -178,10 +183,12 @@ class _Check:
     def _walk_blocks(self) -> None:
         applied = self._store.applied()
         top = 0 if applied is None else applied.height
-        parent = parent_seal = self._network
+        lowest = self._store.lowest()
+        # A ledger that began with a snapshot has nothing below its block to compare with.
+        parent = parent_seal = self._network if lowest == 1 else b""
         next_index: int | None = None
         row: BlockRow | None = None
-        for height in range(1, top + 1):
+        for height in range(lowest, top + 1):
             self._progress("blocks", height, top)
             row = self._row(height)
             if row is None:
@@ -190,7 +197,7 @@ class _Check:
                 continue
             self._blocks += 1
             self._check_header(row, parent)
-            self._check_body(row.digest, f"block {height}")
+            self._check_body(row.digest, f"block {height}", height)
             parent_seal = self._check_seal(row, parent_seal)
             if not self._store.certificate(height):
                 self._found(Code.CERTIFICATE_MISSING, f"block {height}", "no certificate")
@@ -239,7 +246,11 @@ class _Check:
         if header[7] != merkle_root(txids):
             self._found(Code.TXIDS_WRONG, where, f"root of {len(txids)} txids differs")
 
-    def _check_body(self, digest: bytes, where: str) -> None:
+    def _check_body(self, digest: bytes, where: str, height: int | None = None) -> None:
+        if height is not None and height < self._lowest_body:
+            if self._store.has_body(digest):
+                self._found(Code.BODY_CORRUPT, where, "a body below the floor of kept ones")
+            return
         try:
             if self._store.body(digest) is None:
                 self._found(Code.BODY_MISSING, where, f"no body {digest.hex()[:16]}")

@@ -2,17 +2,21 @@
 
     StorageError
     +-- StorageFailure      disk or LevelDB failed, what is on disk is unknown: stop the node
+    |   +-- DiskFull        a write failed for lack of space; nothing of it was promised
     |   +-- Corrupt         bytes that were written are not the bytes that came back
     +-- DataDirLocked       another process (or another store in this one) holds the directory
     +-- DataDirMissing      there is no ledger in the directory and creation was not asked for
     +-- SchemaMismatch      the directory was laid out by another version of this software
+    +-- MigrationRefused    the directory cannot be brought to the version that was asked for
     +-- ForeignDataDir      the directory belongs to another network
+    +-- Pruned              an old block is not on this node's disk
 
 Owns: the names and their stable codes.  Refuses: retrying; after a failed sync the kernel may
 have dropped the dirty pages, so a second attempt that succeeds proves nothing.
 Invariant: no message carries stored content, only places, sizes, digests and versions.
 """
 
+import errno
 from pathlib import Path
 from typing import ClassVar
 
@@ -29,6 +33,12 @@ class StorageFailure(StorageError):
     code: ClassVar[str] = "storage-failure"
 
 
+class DiskFull(StorageFailure):
+    """There was no room for a write: stop the node, start it again when there is."""
+
+    code: ClassVar[str] = "storage-full"
+
+
 class Corrupt(StorageFailure):
     """``what`` at ``where`` does not read back as it was written."""
 
@@ -38,6 +48,16 @@ class Corrupt(StorageFailure):
         super().__init__(f"{what} at {where}")
         self.what = what
         self.where = where
+
+
+class Pruned(StorageError):
+    """Blocks below ``lowest`` are not kept here."""
+
+    code: ClassVar[str] = "pruned"
+
+    def __init__(self, lowest: int) -> None:
+        super().__init__(f"blocks are kept from height {lowest} on")
+        self.lowest = lowest
 
 
 class DataDirLocked(StorageError):
@@ -74,6 +94,12 @@ class SchemaMismatch(StorageError):
         self.expected = expected
 
 
+class MigrationRefused(StorageError):
+    """There is no way to the wanted version, or no room for the snapshot before it."""
+
+    code: ClassVar[str] = "migration-refused"
+
+
 class ForeignDataDir(StorageError):
     """The directory belongs to network ``found``, the node was started for ``expected``."""
 
@@ -85,3 +111,9 @@ class ForeignDataDir(StorageError):
         )
         self.found = found
         self.expected = expected
+
+
+def failure_of(error: OSError, text: str) -> StorageFailure:
+    """Return ``error`` as a failure that says ``text``; a full disk or quota has its own."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return DiskFull(text) if full else StorageFailure(text)

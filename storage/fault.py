@@ -17,9 +17,10 @@ from typing import Final, Literal
 
 from storage.errors import StorageFailure
 from storage.kv import KV, KVSnapshot
+from storage.layout import KV_NAME, SEGMENTS_NAME
 from storage.level import LevelKV
 from storage.segments import Pointer, Segments
-from storage.store import KV_NAME, SEGMENTS_NAME, Store
+from storage.store import Store
 
 Step = Literal["segment_append", "segment_sync", "batch_write", "batch_sync"]
 STEPS: Final[tuple[Step, ...]] = (
@@ -75,8 +76,8 @@ class FaultyKV:
             self._inner.write(puts, sync=True)
         raise StorageFailure(f"planned failure of {self._plan.step}")
 
-    def snapshot(self) -> KVSnapshot:
-        return self._inner.snapshot()
+    def snapshot(self, *, apart: bool = False) -> KVSnapshot:
+        return self._inner.snapshot(apart=apart)
 
     def approximate_bytes(self) -> int:
         return self._inner.approximate_bytes()

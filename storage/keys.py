@@ -17,8 +17,10 @@
     v       be16, state key, be64   state value before         v 000a consent/.. 00..2a
     q       page key, be64          what a page lost           q 04a7.. 00..2a
     w       height be64             names of its v and q rows  w 00000000000003e8
+    y       epoch be64              link to that era           y 00..01
     m       name                    this package's own facts   m schema, m tail, m applied,
-                                                               m history
+                                                               m history, m lowest,
+                                                               m migrating, m pruned
 
 Owns: the letters.  Refuses: the meaning of what follows them.
 Invariant: letters are never reused for something else within one schema version.
@@ -43,11 +45,15 @@ LOCAL: Final = b"u"
 STATE_WAS: Final = b"v"
 PAGE_WAS: Final = b"q"
 WAS_AT: Final = b"w"
+LINEAGE: Final = b"y"
 
 SCHEMA: Final = b"mschema"
 TAIL: Final = b"mtail"
 APPLIED: Final = b"mapplied"
 HISTORY: Final = b"mhistory"
+LOWEST: Final = b"mlowest"
+MIGRATING: Final = b"mmigrating"
+PRUNED: Final = b"mpruned"
 
 HEIGHT_MAX: Final = (1 << 64) - 1
 
@@ -71,6 +77,10 @@ def certificate(height: int) -> bytes:
 
 def checkpoint(height: int) -> bytes:
     return CHECKPOINT + be64(height)
+
+
+def link(epoch: int) -> bytes:
+    return LINEAGE + be64(epoch)
 
 
 def tile(level: int, n: int) -> bytes:

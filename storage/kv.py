@@ -46,8 +46,11 @@ class KV(Readable, Protocol):
         Raises ``StorageFailure``; the caller must then stop: the batch may or may not be there.
         """
 
-    def snapshot(self) -> KVSnapshot:
-        """Return a view that later writes do not change."""
+    def snapshot(self, *, apart: bool = False) -> KVSnapshot:
+        """Return a view that later writes do not change.
+
+        ``apart``: damage that is met in it is told to the reader and does not end writing.
+        """
 
     def approximate_bytes(self) -> int:
         """Return about how many bytes the store occupies on disk."""
@@ -100,7 +103,8 @@ class MemoryKV(MemorySnapshot):
                     self._order = None
                 self._pairs[key] = value
 
-    def snapshot(self) -> MemorySnapshot:
+    def snapshot(self, *, apart: bool = False) -> MemorySnapshot:
+        del apart  # memory meets no damage
         return MemorySnapshot(dict(self._pairs))
 
     def approximate_bytes(self) -> int:

@@ -6,7 +6,7 @@ really on disk, may write.  Reason: after a failed fsync the kernel marks the pa
 the next fsync succeeds although the data is gone.
 """
 
-from storage.errors import StorageFailure
+from storage.errors import DiskFull, StorageFailure
 
 
 class Latch:
@@ -29,4 +29,6 @@ class Latch:
     def check(self) -> None:
         """Raise ``StorageFailure`` when something failed before."""
         if self._first is not None:
-            raise StorageFailure("refusing to write after a storage failure") from self._first
+            # A full disk stays one: it decides whether the node is started again.
+            kind = DiskFull if isinstance(self._first, DiskFull) else StorageFailure
+            raise kind("refusing to write after a storage failure") from self._first

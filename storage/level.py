@@ -10,6 +10,7 @@ batches that were acknowledged.  A torn last record (process killed, power lost 
 unsynced write was under way) is not damage and opens normally.
 """
 
+import errno
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -18,7 +19,7 @@ from typing import Any, Final
 
 import plyvel
 
-from storage.errors import Corrupt, DataDirLocked, DataDirMissing, StorageFailure
+from storage.errors import Corrupt, DataDirLocked, DataDirMissing, DiskFull, StorageFailure
 from storage.latch import Latch
 
 CACHE_BYTES_MAX: Final = 64 << 20
@@ -29,6 +30,8 @@ TABLE_BYTES_MAX: Final = 8 << 20
 OPEN_FILES_MAX: Final = 512
 BLOOM_BITS_PER_KEY: Final = 10  # about 1 % false positives, 1.25 bytes a key
 
+# LevelDB hands on the system's words and no number.
+_FULL: Final = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT))
 _ENGINE_ERRORS: Final = (plyvel.Error, OSError)
 
 
@@ -144,9 +147,10 @@ class LevelKV(_Reader):
         except _ENGINE_ERRORS as error:
             raise self._failure(error, "writing") from error
 
-    def snapshot(self) -> LevelSnapshot:
+    def snapshot(self, *, apart: bool = False) -> LevelSnapshot:
+        latch = Latch() if apart else self._latch
         try:
-            return LevelSnapshot(self._source.snapshot(), self._path, self._latch)
+            return LevelSnapshot(self._source.snapshot(), self._path, latch)
         except _ENGINE_ERRORS as error:
             raise self._failure(error, "taking a snapshot of") from error
 
@@ -172,4 +176,6 @@ def _translate(error: Exception, doing: str, path: Path) -> StorageFailure:
     text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(error)
     if isinstance(error, plyvel.CorruptionError) or "orruption" in text:
         return Corrupt(f"LevelDB found damage while {doing} ({text})", where=str(path))
+    if any(words in text for words in _FULL):
+        return DiskFull(f"LevelDB found no room while {doing} {path}: {text}")
     return StorageFailure(f"LevelDB failed while {doing} {path}: {text}")

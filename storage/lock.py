@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from types import TracebackType
 
-from storage.errors import DataDirLocked, StorageFailure
+from storage.errors import DataDirLocked, failure_of
 
 LOCK_NAME = "LOCK"
 
@@ -24,7 +24,7 @@ class DirectoryLock:
         try:
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise StorageFailure(f"cannot open {path}: {error.strerror}") from error
+            raise failure_of(error, f"cannot open {path}: {error.strerror}") from error
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -33,14 +33,14 @@ class DirectoryLock:
             raise DataDirLocked(directory, pid) from error
         except OSError as error:
             os.close(self._fd)
-            raise StorageFailure(f"cannot lock {path}: {error.strerror}") from error
+            raise failure_of(error, f"cannot lock {path}: {error.strerror}") from error
         try:
             # Only for the people who read the error of the second process; never synced.
             os.ftruncate(self._fd, 0)
             os.pwrite(self._fd, b"%d\n" % os.getpid(), 0)
         except OSError as error:
             os.close(self._fd)
-            raise StorageFailure(f"cannot write {path}: {error.strerror}") from error
+            raise failure_of(error, f"cannot write {path}: {error.strerror}") from error
 
     def close(self) -> None:
         """Let the next process in; calling twice is harmless."""

@@ -19,11 +19,12 @@ import fcntl
 import os
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from consensus.mark import NOTHING, Mark, Standing, compare
-from storage.errors import StorageFailure
+from storage.errors import failure_of
 from storage.latch import Latch
 from storage.segments import sync_directory
 
@@ -119,7 +120,7 @@ class SignMark:
             os.fdatasync(self._fd)
         except OSError as error:
             text = f"cannot write {self._path}: {error.strerror or error}"
-            raise self._latch.trip(StorageFailure(text)) from error
+            raise self._latch.trip(failure_of(error, text)) from error
         self._mark = mark
 
     def _write(self, raw: bytes, offset: int) -> None:
@@ -149,6 +150,20 @@ def read(path: Path, *, network: bytes, key: bytes) -> Mark | None:
         return _newest(_read(path, fd), path, (network, key))
     finally:
         os.close(fd)
+
+
+@contextlib.contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Keep every process from signing under the mark at ``path``, if there is one.
+
+    Raises ``MarkRefused`` (key-in-use, keystore-failure).
+    """
+    fd = _locked(path) if path.exists() else -1
+    try:
+        yield
+    finally:
+        if fd >= 0:
+            os.close(fd)
 
 
 def reset(path: Path, *, network: bytes, key: bytes, stored: Mark | None) -> None:

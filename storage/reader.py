@@ -5,13 +5,33 @@ Invariant: None means "not there"; anything there but unreadable raises ``Corrup
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from storage import history, keys
 from storage.blocks import Applied, BlockRow, StoredBlock, decode_row, split_body
-from storage.errors import Corrupt
+from storage.errors import Corrupt, Pruned
 from storage.history import History
 from storage.kv import Readable
 from storage.segments import Pointer, Segments
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """Bodies are there from height ``lowest`` on, in segments from ``first_segment`` on."""
+
+    lowest: int
+    first_segment: int
+
+    def encode(self) -> bytes:
+        """Return two be64."""
+        return keys.be64(self.lowest) + keys.be64(self.first_segment)
+
+    @classmethod
+    def decode(cls, raw: bytes) -> "Floor":
+        """Inverse of ``encode``; raises ``Corrupt``."""
+        if len(raw) != 16:
+            raise Corrupt("the floor of kept bodies has no 16 bytes", where="LevelDB")
+        return cls(int.from_bytes(raw[:8], "big"), int.from_bytes(raw[8:], "big"))
 
 
 class Reader:
@@ -47,7 +67,38 @@ class Reader:
         """Yield the digest of every stored body, applied or not, ascending."""
         return (digest for digest, _ in self._scan(keys.BODY, b"", None))
 
+    def lowest_body(self) -> int:
+        """Return the lowest height whose body is kept: 1 unless blocks were pruned, or this
+        store began with a snapshot."""
+        raw = self._source.get(keys.PRUNED)
+        return max(self.lowest(), 1 if raw is None else Floor.decode(raw).lowest)
+
+    def body_of(self, height: int) -> bytes | None:
+        """Return the body of an applied block; None above the newest.
+
+        Raises ``Pruned`` when it has left the disk, ``Corrupt`` when it is damaged.
+        """
+        row = self.block(height)
+        if row is None:
+            return None
+        try:
+            body = self.body(row.digest)
+            if body is None:
+                raise Corrupt("the body is missing", where=f"block {height}")
+        except Corrupt:
+            # Also a file that left between the pointer and the reading.
+            if height < (lowest := self.lowest_body()):
+                raise Pruned(lowest) from None
+            raise
+        return body
+
     # --- blocks ----------------------------------------------------------------------------
+
+    def lowest(self) -> int:
+        """Return the lowest height of which anything is kept: 1, or that of the snapshot that
+        this store began with."""
+        raw = self._source.get(keys.LOWEST)
+        return 1 if raw is None else int.from_bytes(raw, "big")
 
     def applied(self) -> Applied | None:
         """Return where the ledger stands, or None before the first block."""
@@ -73,7 +124,8 @@ class Reader:
     def iter_blocks(self, lo: int, hi: int) -> Iterator[StoredBlock]:
         """Yield applied blocks ``lo <= height < hi`` with all parts, ascending.
 
-        Ends before ``hi`` at the newest block.  Raises ``Corrupt`` when a part is missing.
+        Ends before ``hi`` at the newest block.  Raises ``Corrupt`` when a part is missing,
+        ``Pruned`` for a body that is not kept any more.
         """
         for _, raw in self._source.scan(keys.block(lo), keys.block(hi)):
             row = decode_row(BlockRow, raw, where=f"a block from {lo}")
@@ -82,6 +134,8 @@ class Reader:
                 self.seal(row.height),
                 self.certificate(row.height),
             )
+            if body is None and row.height < (lowest := self.lowest_body()):
+                raise Pruned(lowest)
             if body is None or seal is None or certificate is None:
                 raise Corrupt("part of a block is missing", where=f"block {row.height}")
             yield StoredBlock(row, body, seal, certificate)
@@ -170,9 +224,36 @@ class Reader:
                 return int.from_bytes(key[1:], "big"), raw[8:]
         return None
 
+    def first_checkpoint(self, height: int) -> tuple[int, bytes] | None:
+        """Return (height, text) of the oldest checkpoint at ``height`` or above, or None."""
+        lo, hi = keys.checkpoint(height), keys.after(keys.CHECKPOINT)
+        for key, raw in self._source.scan(lo, hi, limit=1):
+            return int.from_bytes(key[1:], "big"), raw[8:]
+        return None
+
+    def newest_checkpoint(self, up_to: int | None) -> tuple[int, bytes] | None:
+        """Return (height, text) of the newest checkpoint not above height ``up_to``."""
+        top = keys.HEIGHT_MAX if up_to is None else min(up_to + 1, keys.HEIGHT_MAX)
+        lo, hi = keys.checkpoint(0), keys.checkpoint(top)
+        for key, raw in self._source.scan(lo, hi, reverse=True, limit=1):
+            return int.from_bytes(key[1:], "big"), raw[8:]
+        return None
+
+    def link(self, epoch: int) -> bytes | None:
+        """Return the link that proves how the era ``epoch`` began, as it was saved."""
+        return self._source.get(keys.link(epoch))
+
     def meta_get(self, name: bytes) -> bytes | None:
         """Return a small local fact that is no part of the ledger."""
         return self._source.get(keys.LOCAL + name)
+
+    def raw_value(self, key: bytes) -> bytes | None:
+        """Return the value under a whole key, as ``keys`` writes it."""
+        return self._source.get(key)
+
+    def raw_rows(self, letter: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Yield every pair under ``letter`` with its whole key, as of this moment."""
+        return self._source.scan(letter, keys.after(letter))
 
     def _scan(
         self, letter: bytes, prefix: bytes, limit: int | None

@@ -1,8 +1,11 @@
 """Which layout a directory has and whose ledger it is.
 
-Owns: the record ``m schema``, written before anything else and never changed in place.
-Refuses: migration; a new layout is a new version and a rebuild from peers or from a backup.
+Owns: the record ``m schema``, written before anything else; only ``migrate`` changes it.
+Refuses: stores of another version, also one whose migration was cut short.
 Invariant: a store that opened is of our version and of the asked-for network.
+
+    1   as founded
+    2   ``m lowest``: the lowest height whose block is kept, be64
 """
 
 from dataclasses import dataclass
@@ -14,7 +17,8 @@ from storage import keys
 from storage.errors import ForeignDataDir, SchemaMismatch
 from storage.kv import KV
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+LOWEST_HEIGHT: Final = 1  # of a ledger that nobody shortened
 _RECORD_BYTES_MAX: Final = 256
 
 
@@ -49,8 +53,12 @@ def bind(kv: KV, *, network: bytes, create: bool) -> None:
         if not (create and empty):
             raise SchemaMismatch(found=None, expected=SCHEMA_VERSION)
         record = wire.encode(Schema(SCHEMA_VERSION, network))
-        kv.write([(keys.SCHEMA, record)], sync=True)
+        lowest = (keys.LOWEST, keys.be64(LOWEST_HEIGHT))
+        kv.write([(keys.SCHEMA, record), lowest], sync=True)
         return
+    if (half := kv.get(keys.MIGRATING)) is not None:
+        # Rows of two versions lie beside each other: only the migration may go on.
+        raise SchemaMismatch(found=int.from_bytes(half[:8], "big"), expected=SCHEMA_VERSION)
     if found.version != SCHEMA_VERSION:
         raise SchemaMismatch(found=found.version, expected=SCHEMA_VERSION)
     if found.network != network:

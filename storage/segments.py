@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from storage.errors import Corrupt, StorageFailure
+from storage.errors import Corrupt, StorageFailure, failure_of
 from storage.latch import Latch
 
 SEGMENT_BYTES_MAX: Final = 256 << 20
@@ -115,7 +115,7 @@ class Segments:
                 path.unlink()
                 self._directory_dirty = True
         if tail is not None:
-            self.read(tail)
+            self._check_tail(tail)
             self._fd = os.open(self._path(last), os.O_RDWR | os.O_CLOEXEC)
             self._number, self._size = last, tail.end
             excess = os.fstat(self._fd).st_size - tail.end
@@ -125,6 +125,16 @@ class Segments:
                 cut += excess
         self._sync_directory()
         return cut
+
+    def _check_tail(self, tail: Pointer) -> None:
+        try:
+            self.read(tail)
+        except Corrupt:
+            # Wrong bytes at their full length can be mended from others while the node runs.
+            # Missing ones are a disk that lost what it had said was durable.
+            path = self._path(tail.segment)
+            if not path.exists() or path.stat().st_size < tail.end:
+                raise
 
     # --- writing ---------------------------------------------------------------------------
 
@@ -192,20 +202,21 @@ class Segments:
         return self._tail
 
     def read(self, pointer: Pointer) -> bytes:
-        """Return the payload at ``pointer``; raise ``Corrupt`` unless it is as written."""
+        """Return the payload at ``pointer``; raise ``Corrupt`` unless it is as written.
+
+        That does not end writing: a body says nothing that this member promised, its digest
+        stands elsewhere, and the same bytes can be had from others.
+        """
         where = f"{self._path(pointer.segment).name}:{pointer.offset}"
         size = _HEADER.size + pointer.length
         try:
             with self._readers_lock:
                 raw = _read_all(self._reader(pointer.segment), size, pointer.offset)
         except FileNotFoundError as error:
-            raise self._latch.trip(Corrupt("segment file is missing", where=where)) from error
+            raise Corrupt("segment file is missing", where=where) from error
         except OSError as error:
             raise self._failure(error, "reading") from error
-        try:
-            return _unframe(raw, pointer, where)
-        except Corrupt as error:
-            raise self._latch.trip(error) from None
+        return _unframe(raw, pointer, where)
 
     def iter_records(self, segment: int) -> Iterator[tuple[Pointer, bytes]]:
         """Yield every record of one file in order; raise ``Corrupt`` at the first bad one."""
@@ -229,12 +240,52 @@ class Segments:
         names = [path.name for path in self._directory.iterdir()]
         return sorted(int(name[:8]) for name in names if _NAME.fullmatch(name))
 
+    def drop(self, first: int) -> None:
+        """Remove the files below number ``first``, which nothing may point to any more."""
+        try:
+            for number in [n for n in self.numbers() if n < first]:
+                assert number != self._number, "the file being written stays"
+                with self._readers_lock:
+                    fd = self._readers.pop(number, None)
+                    if fd is not None:
+                        os.close(fd)
+                self._path(number).unlink()
+                self._directory_dirty = True
+            self._sync_directory()
+        except OSError as error:
+            raise self._failure(error, "removing old") from error
+
+    def rewrite(self, pointer: Pointer, payload: bytes) -> None:
+        """Put back the record that stood at ``pointer``, byte by byte the same; durable.
+
+        The caller knows from a digest that ``payload`` is what was written once.  A crash in
+        here leaves the record damaged, as it was.  Raises ``StorageFailure``.
+        """
+        record = _frame(payload)
+        assert len(payload) == pointer.length, "a record keeps its length"
+        self._latch.check()
+        try:
+            fd = os.open(
+                self._path(pointer.segment), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+            )
+            try:
+                _write_all(fd, record, pointer.offset)
+                os.fdatasync(fd)
+            finally:
+                os.close(fd)
+        except OSError as error:
+            raise self._failure(error, "mending") from error
+
     def bytes_total(self) -> int:
         """Return the size of all files together."""
         try:
             return sum(self._path(number).stat().st_size for number in self.numbers())
         except OSError as error:
             raise self._failure(error, "measuring") from error
+
+    def path(self, number: int) -> Path:
+        """Return where the file of that number is, or would be."""
+        return self._path(number)
 
     def close(self) -> None:
         """Release descriptors without syncing; calling twice is harmless."""
@@ -262,7 +313,7 @@ class Segments:
 
     def _failure(self, error: OSError, doing: str) -> StorageFailure:
         text = f"{doing} segments in {self._directory}: {error.strerror or error}"
-        return self._latch.trip(StorageFailure(text))
+        return self._latch.trip(failure_of(error, text))
 
 
 def sync_directory(directory: Path) -> None:

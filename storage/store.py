@@ -18,19 +18,22 @@ from pathlib import Path
 from types import TracebackType
 
 from consensus.types import Delete, Put, Record
-from storage import history, keys, schema
+from storage import foundation, history, keys, prune, schema
 from storage.blocks import append_body
 from storage.commit import BlockCommit, batch_of
-from storage.errors import Corrupt, DataDirMissing, StorageFailure
+from storage.errors import StorageFailure
 from storage.kv import KV, KVSnapshot, MemoryKV
 from storage.latch import Latch
+from storage.layout import (
+    KV_NAME,
+    directories,
+    refuse_lost_index,
+    refuse_lost_rows,
+)
 from storage.level import LevelKV
 from storage.lock import DirectoryLock
 from storage.reader import Reader
-from storage.segments import SEGMENT_BYTES_MAX, Pointer, Segments, sync_directory
-
-KV_NAME = "kv"
-SEGMENTS_NAME = "segments"
+from storage.segments import SEGMENT_BYTES_MAX, Pointer, Segments
 
 
 class Snapshot(Reader):
@@ -81,11 +84,14 @@ class Store(Reader):
         self._turn = threading.Lock()
         self._closed = False
         self._kv_syncs = 0
-        _refuse_lost_rows(kv, segments)
+        self.upkeep = threading.Lock()
+        """Held by what copies or removes whole segments: one of these at a time."""
+        refuse_lost_rows(kv, segments)
         schema.bind(kv, network=network, create=create)
         tail = kv.get(keys.TAIL)
         self.torn_bytes = segments.recover(None if tail is None else Pointer.decode(tail))
         """Bytes cut from the segments at this start: bodies nobody was promised."""
+        prune.finish(kv, segments, self._write_batch)
         # The sorted names of all consensus records; engines keep few.  A write that fails may
         # leave it ahead of the disk, and then nothing is written any more.
         self._records = [key for key, _ in self.consensus_pairs()]
@@ -106,9 +112,13 @@ class Store(Reader):
         ``Corrupt`` or ``StorageFailure``.
         """
         with ExitStack() as undo:
-            segments_dir = _directories(data_dir, create=create)
-            lock = undo.enter_context(DirectoryLock(data_dir))
-            _refuse_lost_index(data_dir / KV_NAME, segments_dir)
+            lock = None
+            if foundation.decided(data_dir):
+                lock = undo.enter_context(DirectoryLock(data_dir))
+                foundation.complete(data_dir)
+            segments_dir = directories(data_dir, create=create)
+            lock = lock or undo.enter_context(DirectoryLock(data_dir))
+            refuse_lost_index(data_dir / KV_NAME, segments_dir)
             latch = Latch()
             kv = LevelKV(data_dir / KV_NAME, create=create, latch=latch)
             undo.callback(kv.close)
@@ -285,6 +295,13 @@ class Store(Reader):
             self._kv.write([(keys.checkpoint(height), row)], sync=sync)
             self._kv_syncs += sync
 
+    def save_links(self, links: Sequence[tuple[int, bytes]]) -> None:
+        """Keep (epoch, link) for ever: nothing prunes them, backups and snapshots' successors
+        hold them.  Returns once they survive power loss."""
+        with self._writing():
+            self._kv.write([(keys.link(epoch), raw) for epoch, raw in links], sync=True)
+            self._kv_syncs += 1
+
     def meta_put(self, name: bytes, value: bytes | None, *, sync: bool = True) -> None:
         """Keep a small local fact; None forgets it."""
         self.meta_write([(name, value)], sync=sync)
@@ -297,11 +314,47 @@ class Store(Reader):
             self._kv.write([(keys.LOCAL + name, value) for name, value in facts], sync=sync)
             self._kv_syncs += sync
 
+    def prune(self, before: int, *, dry: bool = False) -> prune.Plan | None:
+        """Drop bodies of heights below ``before`` as whole files; see ``storage.prune``.
+
+        Returns what was done, with ``dry`` what would be; None when no file can leave.
+        """
+        with self.upkeep:
+            planned = prune.plan(self, self._segments, before)
+            if planned is not None and not dry:
+                prune.perform(self._kv, self._segments, planned.floor, self._write_batch)
+        return planned
+
+    def _write_batch(self, rows: Sequence[tuple[bytes, bytes | None]], *, sync: bool) -> None:
+        with self._writing():
+            self._kv.write(rows, sync=sync)
+            self._kv_syncs += sync
+
+    def mend(
+        self, rows: Sequence[tuple[bytes, bytes | None]], *, only_at: int | None = None
+    ) -> bool:
+        """Write rows under their whole keys, synced: for what repairs and fills in.
+
+        With ``only_at`` nothing is written, and False returned, unless that is still the
+        applied height: the rows were derived from the ledger as it was there.
+        """
+        with self._writing():
+            if only_at is not None:
+                applied = self.applied()
+                if applied is None or applied.height != only_at:
+                    return False
+            self._kv.write(rows, sync=True)
+            self._kv_syncs += 1
+        return True
+
     # --- views -----------------------------------------------------------------------------
 
-    def snapshot(self) -> Snapshot:
-        """Return a consistent view that later commits do not change; close it."""
-        return Snapshot(self._kv.snapshot(), self._segments)
+    def snapshot(self, *, apart: bool = False) -> Snapshot:
+        """Return a consistent view that later commits do not change; close it.
+
+        ``apart``: for whoever looks for damage; what it meets does not end writing.
+        """
+        return Snapshot(self._kv.snapshot(apart=apart), self._segments)
 
     def scan_all(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield every raw pair there is, checksums verified: for checking and export."""
@@ -335,41 +388,3 @@ class Store(Reader):
             except StorageFailure as failure:
                 self._latch.trip(failure)
                 raise
-
-
-def _refuse_lost_index(kv_dir: Path, segments_dir: Path) -> None:
-    """Raise ``Corrupt`` where a ledger was and LevelDB's pointer to it is gone.
-
-    LevelDB would take such a directory for a new one, delete its files and let this member
-    forget what it signed.  Creation cut short by a crash leaves neither tables nor bodies.
-    """
-    if (kv_dir / "CURRENT").exists():
-        return
-    left = (kv_dir.glob("*.ldb"), kv_dir.glob("*.log"), segments_dir.glob("*.seg"))
-    if any(any(found) for found in left):
-        raise Corrupt("the file CURRENT is gone, not what it spoke of", where=str(kv_dir))
-
-
-def _refuse_lost_rows(kv: KV, segments: Segments) -> None:
-    """Raise ``Corrupt`` for bodies without any row, for the same reason."""
-    if kv.get(keys.SCHEMA) is not None or not segments.numbers():
-        return
-    if next(kv.scan(b"", b"\xff", limit=1), None) is None:
-        raise Corrupt("there is no row beside block bodies", where="LevelDB")
-
-
-def _directories(data_dir: Path, *, create: bool) -> Path:
-    """Return the segment directory, with ``create`` after making both, private and durable."""
-    segments_dir = data_dir / SEGMENTS_NAME
-    if not create:
-        if not segments_dir.is_dir():
-            raise DataDirMissing(data_dir)
-        return segments_dir
-    try:
-        for directory in (data_dir, segments_dir):
-            if not directory.is_dir():
-                directory.mkdir(mode=0o700, parents=True)
-                sync_directory(directory.parent)
-    except OSError as error:
-        raise StorageFailure(f"cannot create {segments_dir}: {error.strerror}") from error
-    return segments_dir

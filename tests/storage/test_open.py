@@ -85,7 +85,7 @@ def test_another_networks_directory_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("record", "found"),
     [
-        (wire.encode(schema.Schema(schema.SCHEMA_VERSION + 1, NETWORK)), 2),
+        (wire.encode(schema.Schema(schema.SCHEMA_VERSION + 1, NETWORK)), 3),
         (b"not a schema", None),
         (None, None),
     ],
@@ -261,7 +261,7 @@ def test_every_error_has_a_code_of_its_own() -> None:
         if isinstance(kind, type) and issubclass(kind, StorageError)
     ]
     codes = [kind.code for kind in kinds]
-    assert len(set(codes)) == len(kinds) == 7
+    assert len(set(codes)) == len(kinds) == 10
     tree = errors.__doc__ or ""
     assert all(kind.__name__ in tree for kind in kinds)
     assert all(code == code.lower() and " " not in code for code in codes)
