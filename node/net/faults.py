@@ -23,7 +23,15 @@ class FrameFault(NetFault):
 
 
 class HandshakeFault(NetFault):
-    """The handshake failed.  Not attributable: anybody can claim to be a member."""
+    """The handshake failed.  Not attributable: anybody can claim to be a member.
+
+    ``farewell`` is sent before the connection is dropped; usually nothing.
+    """
+
+    def __init__(self, code: str, detail: str = "", *, farewell: bytes = b"") -> None:
+        super().__init__(code, detail)
+        self.detail = detail
+        self.farewell = farewell
 
 
 class PeerFault(NetFault):

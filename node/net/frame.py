@@ -2,7 +2,8 @@
 
 Owns the frame types, their priorities and the incremental reader.  Refuses, at the earliest
 byte that proves it: a length of zero or beyond the limit, a type that is unknown or not
-allowed in this phase of the connection.  Knows nothing of what bodies mean.
+allowed in this phase of the connection.  Knows nothing of what bodies mean.  A ``tolerant``
+reader skips unknown types instead: a newer member may have more of them.
 Invariant: between two calls the reader holds less than one frame of the allowed size.
 """
 
@@ -27,6 +28,13 @@ class FrameType(IntEnum):
     SYNC_RESPONSE = 33
     BODY_REQUEST = 34
     BODY_RESPONSE = 35
+    LINEAGE_REQUEST = 38
+    LINEAGE_RESPONSE = 39
+    RANGE_REQUEST = 40
+    RANGE_RESPONSE = 41
+    ADDRESS = 42
+    SNAPSHOT_REQUEST = 36
+    SNAPSHOT_RESPONSE = 37
     TRANSACTIONS = 48
     INVENTORY = 49
     WANT = 50
@@ -58,12 +66,23 @@ PRIORITIES: Final = {
     FrameType.SYNC_REQUEST: Priority.SYNC,
     FrameType.BODY_REQUEST: Priority.SYNC,
     FrameType.BODY_RESPONSE: Priority.SYNC,
+    FrameType.LINEAGE_REQUEST: Priority.SYNC,
+    FrameType.RANGE_REQUEST: Priority.SYNC,
+    FrameType.SNAPSHOT_REQUEST: Priority.SYNC,
     FrameType.COSIGNATURES: Priority.SYNC,
+    FrameType.ADDRESS: Priority.SYNC,
     FrameType.TRANSACTIONS: Priority.GOSSIP,
     FrameType.INVENTORY: Priority.GOSSIP,
     FrameType.WANT: Priority.GOSSIP,
     FrameType.SYNC_RESPONSE: Priority.BULK,
+    FrameType.LINEAGE_RESPONSE: Priority.BULK,
+    FrameType.RANGE_RESPONSE: Priority.BULK,
+    FrameType.SNAPSHOT_RESPONSE: Priority.BULK,
 }
+
+
+_KNOWN: Final = frozenset(int(kind) for kind in FrameType)
+_UNKNOWN: Final = -1
 
 
 class Frame(NamedTuple):
@@ -92,7 +111,10 @@ class FrameReader:
         *,
         types: Set[FrameType] = SESSION_TYPES,
         frame_bytes_max: int = FRAME_BYTES_MAX,
+        tolerant: bool = False,
     ) -> None:
+        self.skipped = 0
+        self._tolerant = tolerant
         self._types = {int(kind): kind for kind in types}
         self._frame_bytes_max = frame_bytes_max
         self._buffer = bytearray()
@@ -129,13 +151,16 @@ class FrameReader:
             end = start + LENGTH_BYTES + int.from_bytes(buffer[start : start + LENGTH_BYTES])
             if end > size:
                 break
-            frames.append(Frame(kind, bytes(buffer[body_at:end])))
+            if kind is _UNKNOWN:
+                self.skipped += 1
+            else:
+                frames.append(Frame(self._types[kind], bytes(buffer[body_at:end])))
             start = end
         if start:
             del buffer[:start]
         return frames
 
-    def _check_head(self, head: bytearray) -> FrameType | None:
+    def _check_head(self, head: bytearray) -> int | None:
         """Judge the first up to five bytes of a frame; return its type once it is there."""
         prefix = head[:LENGTH_BYTES]
         # The bytes of the length still to come can only make it larger.
@@ -149,6 +174,8 @@ class FrameReader:
         if len(head) < HEAD_BYTES:
             return None
         kind = self._types.get(head[LENGTH_BYTES])
+        if kind is None and self._tolerant and head[LENGTH_BYTES] not in _KNOWN:
+            return _UNKNOWN
         if kind is None:
             raise FrameFault("unknown-type", f"type {head[LENGTH_BYTES]} is not allowed here")
         return kind

@@ -11,6 +11,7 @@ waits stops the reading, so memory per member is bounded by ``NetLimits``.
 import asyncio
 import socket
 import ssl
+import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable
 
@@ -19,8 +20,8 @@ from node.net.faults import FrameFault, LinkLost, NetFault, PeerFault
 from node.net.frame import HEAD_BYTES, Frame, FrameReader, FrameType, encode
 from node.net.limits import NetLimits
 from node.net.link import Connection
-from node.net.outbound import PING_BYTES
-from node.net.statistics import Statistics
+from node.net.outbound import CLOCK_BYTES, PING_BYTES, clock_ahead_ms
+from node.net.statistics import Last, Statistics
 
 OnFrame = Callable[[NodeId, FrameType, bytes], Awaitable[None] | None]
 
@@ -36,9 +37,11 @@ class Penalties:
         self._faults: dict[str, deque[int]] = {}
         self._paused_until_ms: dict[str, int] = {}
 
-    def record(self, peer_id: str, *, now_ms: int) -> None:
+    def record(self, peer_id: str, *, now_ms: int, code: str = "fault") -> None:
         """Count a fault; at ``faults_max`` within the window the member is paused."""
         self._statistics.peer_faults[peer_id] += 1
+        trace = self._statistics.trace(peer_id)
+        trace.fault, trace.faults = Last(code, now_ms), trace.faults + 1
         faults = self._faults.setdefault(peer_id, deque())
         faults.append(now_ms)
         while now_ms - faults[0] > self._limits.fault_window_ms:
@@ -47,6 +50,7 @@ class Penalties:
             faults.clear()
             self._paused_until_ms[peer_id] = now_ms + self._limits.pause_ms
             self._statistics.pauses[peer_id] += 1
+            trace.paused_until_ms = now_ms + self._limits.pause_ms
 
     def paused(self, peer_id: str, *, now_ms: int) -> bool:
         return now_ms < self._paused_until_ms.get(peer_id, now_ms)
@@ -59,8 +63,8 @@ class Penalties:
 class Inbound:
     """Accepts, proves and receives.  ``prove`` completes a listener's handshake.
 
-    ``spawn`` starts a supervised task; ``listening`` is a bound, listening, non-blocking
-    socket that this object owns from now on.
+    ``on_proven`` hears of each member that came in.  ``spawn`` starts a supervised task;
+    ``listening`` is a bound, listening, non-blocking socket that this object owns from now on.
     """
 
     def __init__(
@@ -75,6 +79,7 @@ class Inbound:
         statistics: Statistics,
         penalties: Penalties,
         clock_ms: Callable[[], int],
+        on_proven: Callable[[NodeId], None],
     ) -> None:
         self._listening = listening
         self._prove = prove
@@ -85,6 +90,7 @@ class Inbound:
         self._statistics = statistics
         self._penalties = penalties
         self._clock_ms = clock_ms
+        self._on_proven = on_proven
         self._unproven_by_address: Counter[str] = Counter()
         self._current: dict[str, Connection] = {}
         self._receiving: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -95,6 +101,11 @@ class Inbound:
 
     def close(self) -> None:
         self._listening.close()
+
+    def host_of(self, peer_id: str) -> str | None:
+        """Return the host that ``peer_id`` sends from; None while it does not."""
+        connection = self._current.get(peer_id)
+        return None if connection is None else connection.remote_host
 
     def hang_up(self, peer_id: str) -> None:
         """End what ``peer_id`` sends on, if anything."""
@@ -141,6 +152,7 @@ class Inbound:
             if not self._unproven_by_address[host]:
                 del self._unproven_by_address[host]
         if proven is not None:
+            self._on_proven(proven[0])
             await self._receive_from(*proven)
 
     async def _handshake(self, accepted: socket.socket) -> tuple[NodeId, Connection]:
@@ -171,8 +183,8 @@ class Inbound:
                 await self._receive(peer_id, connection)
         except LinkLost as lost:
             self._statistics.connections_lost[lost.code] += 1
-        except (FrameFault, PeerFault):
-            self._penalties.record(peer_id, now_ms=self._clock_ms())
+        except (FrameFault, PeerFault) as fault:
+            self._penalties.record(peer_id, now_ms=self._clock_ms(), code=fault.code)
         finally:
             connection.abort()
             if self._current.get(peer_id) is connection:
@@ -181,14 +193,27 @@ class Inbound:
                 self._statistics.receiving_from.discard(peer_id)
 
     async def _receive(self, peer_id: NodeId, connection: Connection) -> None:
-        reader = FrameReader(frame_bytes_max=self._limits.frame_bytes_max)
+        reader = FrameReader(
+            frame_bytes_max=self._limits.frame_bytes_max, tolerant=connection.version >= 2
+        )
+        trace = self._statistics.trace(peer_id)
         while True:
             data = await connection.read(self._limits.idle_ms_max)
-            for frame in reader.feed(data):
+            trace.heard_ms = now_ms = self._clock_ms()
+            frames = reader.feed(data)
+            if reader.skipped:
+                self._statistics.skipped_frames[peer_id] += reader.skipped
+                reader.skipped = 0
+            for frame in frames:
+                trace.kinds[frame.type] = now_ms
                 self._statistics.frames_in[frame.type] += 1
                 self._statistics.bytes_in[frame.type] += HEAD_BYTES + len(frame.body)
                 if frame.type in (FrameType.PING, FrameType.PONG):
                     _answer(frame, connection)
+                    ahead_ms = clock_ahead_ms(frame.body)
+                    trace.clock_ahead_ms = (
+                        trace.clock_ahead_ms if ahead_ms is None else ahead_ms
+                    )
                     continue
                 outcome = self._on_frame(peer_id, frame.type, frame.body)
                 if outcome is not None:
@@ -200,4 +225,6 @@ def _answer(frame: Frame, connection: Connection) -> None:
         raise PeerFault("ping", "a PONG nobody asked for, or a PING of the wrong size")
     if connection.writing_paused:
         raise PeerFault("ping", "asks for answers and does not read them")
-    connection.write(encode(FrameType.PONG, frame.body))
+    said = time.time_ns() // 1_000_000 if connection.version >= 2 else None
+    body = frame.body if said is None else frame.body + said.to_bytes(CLOCK_BYTES, "big")
+    connection.write(encode(FrameType.PONG, body))

@@ -27,6 +27,7 @@ class NetLimits:
     idle_ms_max: int = 30_000  # silence on an inbound connection; pings come more often
     # Connections.
     handshake_ms_max: int = 5_000  # TCP, TLS and proofs together
+    tls_ms_max: int = 4_000  # of a connection that we dial, once TCP is there
     unproven_connections_max: int = 64
     unproven_per_address_max: int = 16  # members behind one gateway restart together
     ping_every_ms: int = 5_000

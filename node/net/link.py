@@ -34,6 +34,8 @@ class Connection(asyncio.Protocol):
         self.on_writable: Callable[[], None] | None = None
         """Called when the peer has read enough of what was written."""
         self._closed = asyncio.Event()
+        self.version = 1
+        """Of the wire, as agreed in the handshake."""
 
     # --- called by the event loop ---
 
@@ -70,6 +72,12 @@ class Connection(asyncio.Protocol):
     def ssl_object(self) -> ssl.SSLObject:
         found: ssl.SSLObject = self._open_transport().get_extra_info("ssl_object")
         return found
+
+    @property
+    def remote_host(self) -> str | None:
+        """The host that the other side speaks from, as its socket says."""
+        found = self._open_transport().get_extra_info("peername")
+        return str(found[0]) if isinstance(found, tuple) and found else None
 
     @property
     def never_opened(self) -> bool:

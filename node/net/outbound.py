@@ -9,6 +9,8 @@ Invariant: at most one connection, and no write while the peer does not read.
 """
 
 import asyncio
+import errno
+import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable
@@ -18,10 +20,60 @@ from node.net.faults import FrameFault, LinkLost, NetFault, PeerFault
 from node.net.frame import FrameReader, FrameType, encode
 from node.net.limits import NetLimits
 from node.net.link import Connection
-from node.net.queue import SendQueue
-from node.net.statistics import Statistics
+from node.net.queue import SendQueue, Waiting
+from node.net.statistics import Last, Statistics
+from node.net.versions import NEWEST, since
 
 PING_BYTES = 8
+CLOCK_BYTES = 8  # milliseconds since 1970, behind what a PONG repeats, since version 2
+_PONG_BYTES_MAX = 256  # later versions may say more
+_NUMBER_BITS = 16
+_CLOCK_MS_MIN = 1_577_836_800_000  # 2020: what is below is a bare number, not a clock
+
+
+def ping_body(number: int, *, wall_ms: int) -> bytes:
+    """Return the body of a ping: its sender's clock, Unix milliseconds, and its number.
+
+    Who does not know of the clock answers the same bytes all the same.
+    """
+    low = number & (1 << _NUMBER_BITS) - 1
+    return (wall_ms << _NUMBER_BITS | low).to_bytes(PING_BYTES, "big")
+
+
+def clock_ahead_ms(body: bytes) -> int | None:
+    """Return how far the clock in a member's ping is ahead of ours; None: it tells none."""
+    told_ms = int.from_bytes(body, "big") >> _NUMBER_BITS
+    return None if told_ms < _CLOCK_MS_MIN else told_ms - _wall_ms()
+
+
+def dial_code(error: Exception) -> str:
+    """Return why a member could not be reached, as one of few words.
+
+    ``stuck``: its system took the connection and its process does not answer.
+    """
+    match error:
+        case NetFault():
+            return error.code
+        case ConnectionRefusedError():
+            return "refused"
+        case ConnectionAbortedError():
+            return "stuck"
+        case TimeoutError():
+            return "silent"
+        case socket.gaierror():
+            return "unknown-name"
+        case ssl.SSLError():
+            return "tls"
+        case OSError() if error.errno in (errno.EMFILE, errno.ENFILE):
+            return "descriptors"
+        case OSError() if error.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH):
+            return "no-route"
+        case _:
+            return "closed"
+
+
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 class Outbound:
@@ -49,18 +101,22 @@ class Outbound:
         self._dial = dial
         self._limits = limits
         self._statistics = statistics
+        self._trace = statistics.trace(peer_id)
         self._rng = rng
         self._clock_ms = clock_ms
         self._on_fault = on_fault
         self._on_up = on_up
         self._on_down = on_down
+        self.redial_ms_min: int | None = None  # slower than the limits say
         self._queue = SendQueue(limits, statistics)
         self._connection: Connection | None = None
         self._ended: asyncio.Future[None] | None = None  # fails when a write does
         self._flushing = False  # a flush is due in this turn of the loop
         self._stall: asyncio.TimerHandle | None = None
         self._wake = asyncio.Event()  # for the pings
+        self._lives = asyncio.Event()  # for the next dial
         self._ping_number = 0
+        self._ping_body = b""
         self._ping_sent_s: float | None = None
         self._ping_sent_ns = 0  # by a finer clock than some loops have
         self._ping_due_s = 0.0
@@ -68,6 +124,10 @@ class Outbound:
     @property
     def waiting_bytes(self) -> int:
         return self._queue.waiting_bytes
+
+    @property
+    def waiting_frames(self) -> int:
+        return self._queue.waiting_frames
 
     def enqueue(self, frame_type: FrameType, encoded: bytes) -> bool:
         if not self._queue.offer(frame_type, encoded, now_ms=self._clock_ms()):
@@ -84,18 +144,32 @@ class Outbound:
             started_ms = self._clock_ms()
             try:
                 connection = await self._dial()
-            except (NetFault, ssl.SSLError, OSError):  # TimeoutError is an OSError
+            except (NetFault, ssl.SSLError, OSError) as error:  # TimeoutError is an OSError
                 self._statistics.dial_failures[self._peer_id] += 1
+                self._trace.dial = Last(dial_code(error), self._clock_ms())
             else:
                 await self._converse(connection)
                 # A peer that accepts and hangs up must not be dialled in a tight loop.
                 if self._clock_ms() - started_ms >= self._limits.redial_ms_max:
                     failures = 0
-            await asyncio.sleep(self._backoff_ms(failures) / 1000)
+            await self._pause(self._backoff_ms(failures) / 1000)
             failures = min(failures + 1, 16)
+
+    def peer_lives(self) -> None:
+        """The peer connected to us: dial it now, if we wait to dial it again."""
+        self._lives.set()
+
+    async def _pause(self, seconds: float) -> None:
+        self._lives.clear()
+        timer = asyncio.get_running_loop().call_later(seconds, self._lives.set)
+        try:
+            await self._lives.wait()
+        finally:
+            timer.cancel()
 
     def _backoff_ms(self, failures: int) -> int:
         ceiling = min(self._limits.redial_ms_max, self._limits.redial_ms_min << failures)
+        ceiling = max(ceiling, self.redial_ms_min or 0)
         return self._rng.randrange(ceiling // 2, ceiling + 1)
 
     async def _converse(self, connection: Connection) -> None:
@@ -106,12 +180,14 @@ class Outbound:
         self._connection = connection
         connection.on_writable = self._flush
         self._statistics.sending_to.add(self._peer_id)
+        self._trace.dial, self._trace.linked_ms = None, self._clock_ms()
         self._on_up()
         self._flush()
         try:
             await self._first_end(connection, self._ended)
         except LinkLost as lost:
             self._statistics.connections_lost[lost.code] += 1
+            self._trace.dial = Last(lost.code, self._clock_ms())
         except (FrameFault, PeerFault) as fault:
             self._on_fault(self._peer_id, fault)
         finally:
@@ -121,6 +197,8 @@ class Outbound:
             self._watch_stall(None)
             connection.abort()
             self._statistics.sending_to.discard(self._peer_id)
+            self._statistics.clock_ahead_ms.pop(self._peer_id, None)
+            self._trace.parted_ms = self._clock_ms()
             self._on_down()
 
     async def _first_end(self, connection: Connection, ended: asyncio.Future[None]) -> None:
@@ -153,9 +231,10 @@ class Outbound:
             return
         try:
             while not connection.writing_paused:
-                batch = self._queue.take(self._limits.write_bytes_max)
-                if not batch:
+                taken = self._queue.take(self._limits.write_bytes_max)
+                if not taken:
                     break
+                batch = taken if connection.version >= NEWEST else self._old(taken, connection)
                 connection.write(b"".join([frame.encoded for frame in batch]))
                 for frame in batch:
                     self._statistics.frames_out[frame.type] += 1
@@ -167,6 +246,12 @@ class Outbound:
             ended.set_exception(error)  # a callback's error would reach nobody but the log
             raise
         self._watch_stall(connection if connection.writing_paused else None)
+
+    def _old(self, taken: list[Waiting], connection: Connection) -> list[Waiting]:
+        """Keep what an older member knows: an unknown frame would end the connection."""
+        kept = [frame for frame in taken if since(frame.type) <= connection.version]
+        self._statistics.dropped["too-new"] += len(taken) - len(kept)
+        return kept
 
     def _watch_stall(self, connection: Connection | None) -> None:
         """Give the peer its time to read, from now; None: it does not need any."""
@@ -196,9 +281,8 @@ class Outbound:
             self._ping_number += 1
             self._ping_sent_s, self._ping_sent_ns = now_s, time.monotonic_ns()
             self._ping_due_s = now_s + self._limits.ping_every_ms / 1000
-            connection.write(
-                encode(FrameType.PING, self._ping_number.to_bytes(PING_BYTES, "big"))
-            )
+            self._ping_body = ping_body(self._ping_number, wall_ms=_wall_ms())
+            connection.write(encode(FrameType.PING, self._ping_body))
 
     def _next_ping_s(self) -> float:
         if self._ping_sent_s is None:
@@ -213,16 +297,26 @@ class Outbound:
             handle.cancel()
 
     async def _read(self, connection: Connection) -> None:
-        reader = FrameReader(types=frozenset({FrameType.PONG}), frame_bytes_max=1 + PING_BYTES)
+        newer = connection.version >= 2
+        size = _PONG_BYTES_MAX if newer else 1 + PING_BYTES
+        reader = FrameReader(types=frozenset({FrameType.PONG}), frame_bytes_max=size)
         while True:
             data = await connection.read(self._limits.idle_ms_max)
             for frame in reader.feed(data):
-                self._on_pong(frame.body)
+                self._on_pong(frame.body, newer=newer)
 
-    def _on_pong(self, body: bytes) -> None:
-        if self._ping_sent_s is None or body != self._ping_number.to_bytes(PING_BYTES, "big"):
+    def _on_pong(self, body: bytes, *, newer: bool) -> None:
+        number, said = body[:PING_BYTES], body[PING_BYTES : PING_BYTES + CLOCK_BYTES]
+        whole = len(said) == CLOCK_BYTES if newer else not said
+        if self._ping_sent_s is None or not whole or number != self._ping_body:
             raise PeerFault("unasked-pong")
         elapsed_ns = time.monotonic_ns() - self._ping_sent_ns
         self._statistics.rtt_us[self._peer_id] = elapsed_ns // 1000
+        self._trace.heard_ms = self._clock_ms()
+        if newer:
+            # The clock was read somewhere within the round trip; half of it is what we err by.
+            half_ms = elapsed_ns / 2_000_000
+            ahead = int.from_bytes(said, "big") + half_ms - time.time_ns() / 1_000_000
+            self._statistics.clock_ahead_ms[self._peer_id] = (ahead, half_ms)
         self._ping_sent_s = None
         self._wake.set()

@@ -8,14 +8,16 @@ unexpected error in any task reaches ``failure`` instead of disappearing.
 """
 
 import asyncio
+import logging
 import secrets
 import socket
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from functools import partial
 from typing import Any
 
 from consensus.types import NodeId, Rng
-from node.net import tls
+from node.log import event
+from node.net import tls, versions
 from node.net.faults import HandshakeFault, NetFault
 from node.net.frame import FrameType, encode
 from node.net.handshake import NONCE_BYTES, Handshake, Refusal, Role, Signer, Verify
@@ -23,7 +25,7 @@ from node.net.inbound import Inbound, OnFrame, Penalties
 from node.net.limits import NetLimits
 from node.net.link import Connection
 from node.net.outbound import Outbound
-from node.net.statistics import Statistics
+from node.net.statistics import Last, Statistics
 
 Address = tuple[str, int]
 OnPeer = Callable[[NodeId], None]
@@ -62,7 +64,11 @@ class Peers:
         clock_ms: Callable[[], int],
         on_up: OnPeer = _ignore,
         on_down: OnPeer = _ignore,
+        spoken: versions.Range = versions.OURS,
+        software: str = "",
     ) -> None:
+        self._spoken = spoken
+        self._software = software
         self.statistics = Statistics()
         self._self_id = self_id
         self._network = network
@@ -77,14 +83,16 @@ class Peers:
         self._clock_ms = clock_ms
         self._on_up = on_up
         self._on_down = on_down
-        self._identity = tls.make_identity()
+        self._identity = tls.make_identity(spoken)
         self._penalties = Penalties(limits, self.statistics)
+        self._redial_ms_min: int | None = None
         self._outbound: dict[str, Outbound] = {}
         self._senders: dict[str, asyncio.Task[None]] = {}
         self._inbound: Inbound | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._connections: set[Connection] = set()
         self._failure: asyncio.Future[None] | None = None
+        self._told = ""
 
     # --- life ---
 
@@ -104,6 +112,7 @@ class Peers:
             statistics=self.statistics,
             penalties=self._penalties,
             clock_ms=self._clock_ms,
+            on_proven=self._on_proven,
         )
         self._spawn(self._inbound.accept(), "net-accept")
         for peer_id in self._dialled():
@@ -137,12 +146,33 @@ class Peers:
         assert self._inbound is not None, "not started"
         return self._inbound.port
 
+    @property
+    def addresses(self) -> Mapping[str, Address]:
+        """Where members are dialled, as of now."""
+        return self._addresses
+
+    def seen_at(self, peer_id: str) -> str | None:
+        """Return the host that ``peer_id``, proven, sends from; None while it does not."""
+        return None if self._inbound is None else self._inbound.host_of(peer_id)
+
     def reconfigure(
-        self, *, members: Mapping[str, bytes], addresses: Mapping[str, Address]
+        self,
+        *,
+        members: Mapping[str, bytes],
+        addresses: Mapping[str, Address],
+        redial_ms_min: int | None = None,
     ) -> None:
-        """Follow the ledger: who left or changed its key or address is cut off at once."""
+        """Follow the ledger: who left or changed its key or address is cut off at once.
+
+        ``redial_ms_min``: dial no quicker than that; None: as the limits say.
+        """
+        self._redial_ms_min = redial_ms_min
+        for sender in self._outbound.values():
+            sender.redial_ms_min = redial_ms_min
         old_members, old_addresses = self._members, self._addresses
-        self._members, self._addresses = dict(members), dict(addresses)
+        if members != old_members:  # the same object proves that handshakes may go on
+            self._members = dict(members)
+        self._addresses = dict(addresses)
         dialled = self._dialled()
         for peer_id, key in old_members.items():
             if self._members.get(peer_id) != key:
@@ -151,10 +181,10 @@ class Peers:
                     self._inbound.hang_up(peer_id)
             elif peer_id in dialled and old_addresses.get(peer_id) == addresses[peer_id]:
                 continue
-            sender = self._senders.pop(peer_id, None)
+            task = self._senders.pop(peer_id, None)
             self._outbound.pop(peer_id, None)
-            if sender is not None:
-                sender.cancel()
+            if task is not None:
+                task.cancel()
         if self._inbound is not None:
             for peer_id in dialled:
                 if peer_id not in self._senders:
@@ -171,9 +201,19 @@ class Peers:
         encoded = encode(frame_type, body)
         return sum([self._offer(peer_id, frame_type, encoded) for peer_id in self._outbound])
 
+    def multicast(self, peer_ids: Iterable[str], frame_type: FrameType, body: bytes) -> int:
+        """Queue a frame for each of them but ourselves; return how many queues took it."""
+        encoded = encode(frame_type, body)
+        others = [peer_id for peer_id in peer_ids if peer_id != self._self_id]
+        return sum([self._offer(peer_id, frame_type, encoded) for peer_id in others])
+
     def queue_bytes(self) -> dict[str, int]:
         """Bytes that wait for each member, for the metrics page."""
         return {peer_id: sender.waiting_bytes for peer_id, sender in self._outbound.items()}
+
+    def queue_frames(self) -> int:
+        """Frames that wait for all members together."""
+        return sum([sender.waiting_frames for sender in self._outbound.values()])
 
     def _offer(self, peer_id: str, frame_type: FrameType, encoded: bytes) -> bool:
         sender = self._outbound.get(peer_id)
@@ -201,6 +241,7 @@ class Peers:
             on_up=partial(self._on_up, NodeId(peer_id)),
             on_down=partial(self._on_down, NodeId(peer_id)),
         )
+        sender.redial_ms_min = self._redial_ms_min
         self._outbound[peer_id] = sender
         self._senders[peer_id] = self._spawn(sender.run(), f"net-send-{peer_id}")
 
@@ -216,6 +257,9 @@ class Peers:
                     lambda: connection,
                     *address,
                     ssl=self._identity.client_context,
+                    # Shorter than the whole: who takes connections and says nothing in them
+                    # fails in another way than who cannot be reached.
+                    ssl_handshake_timeout=self._limits.tls_ms_max / 1000,
                     server_hostname="",  # no name on the wire, none is checked
                 )
                 await self._prove(connection, role=Role.DIALER, expected=peer_id)
@@ -235,6 +279,7 @@ class Peers:
         self._connections = {each for each in self._connections if not each.is_closed}
         self._connections.add(connection)
         members = self._members
+        version = versions.agreed(connection.ssl_object.selected_alpn_protocol())
         handshake = Handshake(
             role,
             network=self._network,
@@ -249,18 +294,48 @@ class Peers:
                 own_certificate=self._identity.certificate,
             ),
             expected=expected,
+            version=version,
+            spoken=self._spoken,
+            software=self._software,
         )
         connection.write(handshake.begin())
-        while handshake.peer_id is None:
-            answer = handshake.step(await connection.read(self._limits.handshake_ms_max))
-            connection.write(answer)
+        try:
+            while handshake.peer_id is None:
+                answer = handshake.step(await connection.read(self._limits.handshake_ms_max))
+                connection.write(answer)
+        except HandshakeFault as fault:
+            self._refused(fault, expected)
+            connection.write(fault.farewell)
+            # Anybody may claim a name, so this explains and never counts against the member.
+            if handshake.claimed in members:
+                last = Last(fault.code, self._clock_ms())
+                self.statistics.trace(handshake.claimed).refused = last
+            raise
         if self._members is not members:
             # Proven against keys that may be gone: the dialler comes back in a moment.
             raise HandshakeFault(Refusal.UNKNOWN_MEMBER, "membership changed meanwhile")
+        connection.version = version
+        self.statistics.spoken[handshake.peer_id] = (version, handshake.peer_software)
         return NodeId(handshake.peer_id)
 
-    def _on_fault(self, peer_id: str, _fault: NetFault) -> None:
-        self._penalties.record(peer_id, now_ms=self._clock_ms())
+    def _refused(self, fault: HandshakeFault, dialled: str | None) -> None:
+        """Say that two versions do not go together, once while the ranges stay the same."""
+        if fault.code == Refusal.VERSION and fault.detail != self._told:
+            self._told = fault.detail
+            event(
+                "peer.version",
+                level=logging.WARNING,
+                peer=dialled or "unproven",
+                versions=fault.detail,
+            )
+
+    def _on_proven(self, peer_id: NodeId) -> None:
+        sender = self._outbound.get(peer_id)
+        if sender is not None:
+            sender.peer_lives()
+
+    def _on_fault(self, peer_id: str, fault: NetFault) -> None:
+        self._penalties.record(peer_id, now_ms=self._clock_ms(), code=fault.code)
 
     # --- supervision ---
 

@@ -31,6 +31,10 @@ class SendQueue:
     def waiting_bytes(self) -> int:
         return sum(self._bytes.values())
 
+    @property
+    def waiting_frames(self) -> int:
+        return sum(map(len, self._classes.values()))
+
     def offer(self, frame_type: FrameType, encoded: bytes, *, now_ms: int) -> bool:
         """Take the frame, or count it as dropped and return ``False``."""
         priority = PRIORITIES[frame_type]

@@ -19,7 +19,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from node.net import versions
+
 _LIFETIME = datetime.timedelta(days=3650)  # never checked by members
+_EARLIER = datetime.timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +34,10 @@ class TlsIdentity:
     certificate: bytes  # DER
 
 
-def make_identity() -> TlsIdentity:
-    """Make a P-256 key, a self-signed certificate and both contexts.
+def make_identity(
+    spoken: versions.Range = versions.OURS, *, lifetime: datetime.timedelta = _LIFETIME
+) -> TlsIdentity:
+    """Make a P-256 key, a self-signed certificate and both contexts, which name ``spoken``.
 
     The key touches a private temporary folder for the moment in which OpenSSL reads it
     (Python's ``ssl`` loads keys from files only) and is gone when this returns.
@@ -46,8 +51,8 @@ def make_identity() -> TlsIdentity:
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + _LIFETIME)
+        .not_valid_before(now - _EARLIER + min(lifetime, datetime.timedelta(0)))
+        .not_valid_after(now + lifetime)
         .sign(key, hashes.SHA256())
     )
     pem = key.private_bytes(
@@ -55,7 +60,7 @@ def make_identity() -> TlsIdentity:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     ) + certificate.public_bytes(serialization.Encoding.PEM)
-    server = _context(ssl.PROTOCOL_TLS_SERVER)
+    server = _context(ssl.PROTOCOL_TLS_SERVER, spoken)
     server.num_tickets = 0  # no resumption: every connection shows its certificate
     with tempfile.TemporaryDirectory(prefix="chartseal-tls-") as folder:
         path = Path(folder) / "identity.pem"
@@ -64,13 +69,14 @@ def make_identity() -> TlsIdentity:
         server.load_cert_chain(path)
     return TlsIdentity(
         server_context=server,
-        client_context=_context(ssl.PROTOCOL_TLS_CLIENT),
+        client_context=_context(ssl.PROTOCOL_TLS_CLIENT, spoken),
         certificate=certificate.public_bytes(serialization.Encoding.DER),
     )
 
 
-def _context(protocol: int) -> ssl.SSLContext:
+def _context(protocol: int, spoken: versions.Range) -> ssl.SSLContext:
     context = ssl.SSLContext(protocol)
+    context.set_alpn_protocols(spoken.names())
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

@@ -12,7 +12,7 @@ import pytest
 from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey, VerifyKey
 
-from node.net import tls
+from node.net import tls, versions
 from node.net.faults import PeerFault
 from node.net.frame import FrameType, encode
 from node.net.handshake import Handshake, Role
@@ -84,6 +84,7 @@ class Stranger:
 
     def handshake(self, role: Role, name: str, **options: Any) -> Handshake:
         certificate = options.pop("certificate", b"")
+        channel = self.writer.get_extra_info("ssl_object")
         return Handshake(
             role,
             network=NETWORK,
@@ -93,11 +94,12 @@ class Stranger:
             members=MEMBERS,
             nonce=random.randbytes(32),
             binding=tls.channel_binding(
-                self.writer.get_extra_info("ssl_object"),
+                channel,
                 server_side=role is Role.LISTENER,
                 own_certificate=certificate,
             ),
             expected=options.get("expected"),
+            version=versions.agreed(channel.selected_alpn_protocol()),
         )
 
     async def run(self, handshake: Handshake) -> None:
@@ -408,7 +410,7 @@ async def test_strangers_are_bounded(net: Network, bound: str) -> None:
     [
         b"\x7f\xff\xff\xff",
         b"\x00\x00\x00\x00",
-        b"\x00\x00\x00\x01\x63",
+        b"\x00\x00\x00\x01\x01",
         encode(FrameType.PONG, bytes(8)),
         encode(FrameType.PING, b""),
     ],
