@@ -1,0 +1,1 @@
+"""A support bundle: what helps to find a fault, and nothing of patients or secrets."""
