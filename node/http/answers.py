@@ -32,6 +32,7 @@ OCTETS: Final = "application/octet-stream"
 TEXT: Final = "text/plain"
 EVENTS: Final = "text/event-stream"
 RETRY_AFTER_S: Final = 1
+_RETRY_LATER_S: Final = {"disk-full": 30, "draining": 10}
 _SOON: Final = ("receipt-pending", "answer-pending")
 NUMBER_MAX: Final = 10**18 - 1
 REQUEST_ID: Final = web.RequestKey("request_id", str)
@@ -263,8 +264,8 @@ def problem(
     """Return ``error`` as RFC 9457 says, with what support needs to find it in the log; under
     ``/fhir`` as an OperationOutcome."""
     entry = error.entry
-    if retry_after is None and (entry.status in (429, 503) or entry.code in _SOON):
-        retry_after = RETRY_AFTER_S
+    if retry_after is None and (entry.status in (429, 503, 507) or entry.code in _SOON):
+        retry_after = _RETRY_LATER_S.get(entry.code, RETRY_AFTER_S)
     extra = {key: value for key, value in members.items() if value is not None}
     if retry_after is not None:
         extra["retry_after"] = retry_after

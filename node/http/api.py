@@ -15,18 +15,23 @@ from node.http.asking import QuestionRoutes
 from node.http.auth import Authenticator
 from node.http.bulk import BulkRoutes
 from node.http.cosigning import CosignRoutes
+from node.http.debug import DebugRoutes
 from node.http.events import EventRoutes
 from node.http.fhir import FhirRoutes
 from node.http.gate import Gate
 from node.http.health import HealthRoutes
 from node.http.key_reads import KeyRoutes
 from node.http.ledger_reads import LedgerRoutes
+from node.http.life import LifeRoutes
 from node.http.limits import HANDLER_ARGUMENTS, HttpLimits
 from node.http.node_reads import NodeRoutes
 from node.http.openapi import describe_route
 from node.http.protocol import API, Runner
+from node.http.snapshots import SnapshotRoutes
 from node.http.tls import ssl_context
 from node.http.transactions import TransactionRoutes
+from node.http.upkeep import UpkeepRoutes
+from node.http.why import WhyRoutes
 from node.ledger.state import institution_key
 from node.service import Service
 from node.tokens import TokenFile
@@ -45,6 +50,10 @@ def api_routes(api: Api, fhir: FhirRoutes | None = None) -> list[Route]:
         *QuestionRoutes(api).routes(),
         *KeyRoutes(api).routes(),
         *NodeRoutes(api).routes(),
+        *LifeRoutes(api).routes(),
+        *SnapshotRoutes(api).routes(),
+        *UpkeepRoutes(api).routes(),
+        *WhyRoutes(api).routes(scope="member:read"),
         *EventRoutes(api).routes(),
         *(fhir or FhirRoutes(api)).routes(),
         *HealthRoutes(api).routes(),
@@ -69,9 +78,10 @@ def build_api(
     chosen = HttpLimits.of(config.limits) if limits is None else limits
     api = Api(service, chosen)
     file = config.api.tokens_file
+    service.tokens = None if file is None else TokenFile(file)
     authenticator = Authenticator(
         service.genesis,
-        None if file is None else TokenFile(file),
+        service.tokens,
         own=service.node_id,
         acts=lambda org: service.book.read(institution_key(org)) is not None,
     )
@@ -82,7 +92,8 @@ def build_api(
 
 
 def build_ops(service: Service, *, metrics: Callable[[], bytes]) -> web.Application:
-    """Return the operators' port: metrics and health, without access control; loopback only."""
+    """Return the operators' port: metrics, health, causes and what the process does, without
+    access control; loopback only."""
 
     async def show(request: web.Request) -> web.Response:
         query(request)
@@ -101,7 +112,26 @@ def build_ops(service: Service, *, metrics: Callable[[], bytes]) -> web.Applicat
         ),
     )
     api = Api(service, replace(HttpLimits(), in_flight_max=64))
-    return _application(api, [route, *HealthRoutes(api).routes()], None)
+    own = [
+        *WhyRoutes(api).routes(scope=None),
+        *DebugRoutes(api).routes(),
+        *(found for found in NodeRoutes(api).routes() if found.path == "/v1/status"),
+    ]
+    return _application(api, [route, *HealthRoutes(api).routes(), *own], None)
+
+
+def build_inspection(service: Service) -> web.Application:
+    """Return what a stopped node's ledger answers: no access control, nothing that changes."""
+    api = Api(service, replace(HttpLimits(), in_flight_max=64))
+    routes = [
+        *LedgerRoutes(api).routes(),
+        *TransactionRoutes(api).routes(),
+        *QuestionRoutes(api).routes(),
+        *KeyRoutes(api).routes(),
+        *NodeRoutes(api).routes(),
+        *HealthRoutes(api).routes(),
+    ]
+    return _application(api, [route for route in routes if route.method == "GET"], None)
 
 
 def _application(

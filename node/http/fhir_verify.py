@@ -2,7 +2,8 @@
 
 Owns: reading Parameters with a copy, its opening or commitment and a receipt; the verdict as
 Parameters.  What decides is ``node.ledger.commitment.judge`` and, for a receipt,
-``node.ledger.receipt.verify_receipt`` under this node's policy.  The copy is not kept.
+``node.ledger.receipt.verify_receipt`` by whom this node trusts, era by era.  The copy is not
+kept.
 """
 
 from typing import Any, Final
@@ -83,10 +84,10 @@ class Verifies:
         return forms.parameters(*found)
 
     def _proven(self, text: str, name: bytes) -> list[Resource]:
-        """Return what a receipt proves about a commitment, by this node's policy."""
+        """Return what a receipt proves about a commitment, by whom this node trusts."""
         try:
             receipt = receipts.from_text(text.encode())
-            proven = receipts.verify_receipt(receipt, self._service.publisher.policy)
+            proven = receipts.verify_receipt(receipt, self._service.trust())
         except ReceiptMalformed:
             answers.refuse("receipt-invalid")
         except ReceiptInvalid as error:

@@ -16,6 +16,8 @@ from aiohttp import web
 
 from node import errors, log
 from node.answering import REFUSALS
+from node.archive.layout import ArchiveInvalid
+from node.draining import refusal
 from node.errors import ChartsealError
 from node.http import answers
 from node.http.answers import Api, Handler, Route
@@ -25,10 +27,15 @@ from node.ledger.transaction import TransactionMalformed
 from node.queries import ReceiptPending
 from node.reads import ReadRefused
 from node.service import CursorInvalid, TooManyWaiters
+from node.snapshotting import SnapshotUnready
 from storage.errors import StorageError
+from storage.manifest import BackupInvalid
 
 # Load and probes: counted by the metrics, and no event each.
-_USUAL: Final = frozenset({"overloaded", "mempool-full", "not-ready", "read-unavailable"})
+_USUAL: Final = frozenset(
+    {"overloaded", "mempool-full", "not-ready", "read-unavailable", "disk-full", "draining"}
+)
+_WRITES: Final = frozenset({"tx:submit", "tx:sign", "fhir:write"})
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _TYPED: Final = (
     ChartsealError,
@@ -38,7 +45,10 @@ _TYPED: Final = (
     *REFUSALS,
     CursorInvalid,
     TooManyWaiters,
+    SnapshotUnready,
     StorageError,
+    BackupInvalid,
+    ArchiveInvalid,
 )
 
 
@@ -56,6 +66,8 @@ class Gate:
         self._requests = InFlight(limits.in_flight_max)
         self._streams = InFlight(limits.streams_max)
         self._burst = limits.burst
+        if authenticator is not None:
+            api.service.rooms.update(requests=self._requests, streams=self._streams)
         self._window_s = max(1, round(limits.burst / limits.requests_per_second))
 
     @web.middleware
@@ -111,7 +123,12 @@ class Gate:
             tx_id=getattr(error, "tx_id", None),
             tx_height=getattr(error, "tx_height", None),
             checks=getattr(error, "checks", None),
+            lowest_height=getattr(error.__cause__, "lowest", None),
+            archive_url=self._archive_url(error),
         )
+
+    def _archive_url(self, error: ChartsealError) -> str | None:
+        return self._api.service.archive_url if error.code == "pruned" else None
 
     def _route(self, request: web.Request) -> Route | None:
         return self._routes.get(request.match_info.route.name or "")
@@ -126,6 +143,11 @@ class Gate:
         try:
             if self._authenticator is not None:
                 self._admit(request, route, self._authenticator)
+            if route.scope in _WRITES and request.method != "GET":
+                # Before its body is read: who is refused anyway should not send it.
+                service = self._api.service
+                if (no := refusal(service.life, service.disk)) is not None:
+                    raise ChartsealError(*no)
             return await handler(request)
         finally:
             room.leave()

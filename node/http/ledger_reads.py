@@ -164,7 +164,8 @@ class LedgerRoutes:
 
     async def blocks(self, request: web.Request) -> web.Response:
         given = await answers.state_query(request, self._service, "from", "limit")
-        low = answers.whole(given.get("from"), "from", default=1, low=1, high=NUMBER_MAX)
+        lowest = await answers.off_loop(self._service.store.lowest)
+        low = answers.whole(given.get("from"), "from", default=lowest, low=1, high=NUMBER_MAX)
         limit = answers.whole(
             given.get("limit"), "limit", default=PAGE_DEFAULT, low=1, high=PAGE_MAX
         )
@@ -201,10 +202,9 @@ class LedgerRoutes:
             return None
         shown = []
         for txid in view.txids:
-            row = self._service.queries.tx_row(txid)
             # A body may repeat what an earlier block holds; it has no outcome here.
-            here = row is not None and row.height == height
-            code = result_of(row.code).code if row is not None and here else None
+            number = self._service.queries.outcome_at(txid, height)
+            code = None if number is None else result_of(number).code
             shown.append(types.BlockTransaction(txid.hex(), code))
         return types.Block(
             **_summary(view), certificate_bytes=view.certificate_bytes, transaction_ids=shown

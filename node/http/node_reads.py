@@ -13,6 +13,7 @@ from aiohttp import web
 from node import errors
 from node.http import answers, strict_json, types
 from node.http.answers import JSON, Answer, Api, Route, whole_number
+from node.http.life import life_of
 from node.http.limits import PAGE_DEFAULT, PAGE_MAX
 from node.ledger import accel
 from node.ledger.facts.governance import institution_ids, known_institution
@@ -58,6 +59,18 @@ class NodeRoutes:
                 summary="What a verifier needs: whose cosignatures count, and how many.",
                 answers=(
                     Answer(status=200, say="chartseal/policy/v1 document.", forms={JSON: None}),
+                ),
+            ),
+            Route(
+                method="GET",
+                path="/v1/lineage",
+                handler=self.lineage,
+                scope=None,
+                summary="How the members of today follow from the founders, link by link.",
+                answers=(
+                    Answer(
+                        status=200, say="chartseal/lineage/v1 document.", forms={JSON: None}
+                    ),
                 ),
             ),
             Route(
@@ -116,6 +129,7 @@ class NodeRoutes:
         genesis = self._service.genesis
         read = self._service.book.read
         shown = []
+        voters = {item.id: item for item in self._service.roster.now.era.members}
         for org in institution_ids(read):
             item = known_institution(read, org)
             assert item is not None, "institutions never leave the state"
@@ -124,15 +138,25 @@ class NodeRoutes:
                     id=item.id,
                     name=item.name,
                     roles=list(item.roles),
-                    validator=item.validator,
+                    validator=item.id in voters,
                     identity_key=item.identity_key.hex(),
                     consensus_key=item.consensus_key.hex(),
                     cosigner_key=item.cosigner_key.hex(),
                     encryption_key=item.encryption_key.hex(),
                 )
             )
-        quorum = self._service.publisher.policy.quorum
-        return types.Members(genesis.name, genesis.network.hex(), genesis.engine, quorum, shown)
+        roster = self._service.roster
+        era = roster.now.era
+        return types.Members(
+            network=genesis.name,
+            network_digest=genesis.network.hex(),
+            engine=era.engine,
+            quorum=roster.now.policy.quorum,
+            epoch=era.epoch,
+            from_height=era.from_height,
+            observers=list(roster.observers),
+            institutions=shown,
+        )
 
     async def evidence(self, request: web.Request) -> web.Response:
         given = await answers.state_query(request, self._service, "from", "limit")
@@ -153,6 +177,11 @@ class NodeRoutes:
         text = self._service.publisher.policy.to_text()
         return web.Response(body=text.encode(), content_type=JSON)
 
+    async def lineage(self, request: web.Request) -> web.Response:
+        answers.query(request)
+        text = await answers.off_loop(self._service.lineage)
+        return web.Response(body=text.encode(), content_type=JSON)
+
     async def transfer(self, request: web.Request) -> web.Response:
         answers.query(request)
         answers.media_type(request, JSON)
@@ -169,14 +198,24 @@ class NodeRoutes:
         answers.query(request)
         service = self._service
         genesis, tip, engine = service.genesis, service.book.tip, service.engine_status()
-        progress = service.progress()
+        progress, era = service.progress(), service.roster.now.era
+        rooms = service.snapshots
+        lowest = await answers.off_loop(service.store.lowest)
+        snapshot = None if rooms is None else await answers.off_loop(rooms.shelf.newest)
         return answers.answer(
             types.NodeStatus(
                 node=service.node_id,
                 org=service.node_id,
                 network=genesis.name,
                 network_digest=genesis.network.hex(),
+                standing=service.roster.role,
+                epoch=era.epoch,
+                era_from_height=era.from_height,
+                voters=list(service.roster.voters),
+                observers=list(service.roster.observers),
                 height=tip.height,
+                lowest_height=lowest,
+                snapshot_height=snapshot,
                 log_size=tip.log_size,
                 log_root=tip.log_root.hex(),
                 state_root=tip.state_root.hex(),
@@ -200,6 +239,8 @@ class NodeRoutes:
                 peers=sorted(service.peers_connected()),
                 accelerator=accel.backend(),
                 stopping=service.stopping,
+                life=life_of(service.life),
+                inspect=service.inspect,
             )
         )
 

@@ -50,11 +50,13 @@ class InFlight:
     """A counted room.  ``enter`` is False when it is full."""
 
     def __init__(self, count_max: int) -> None:
-        self._count_max = count_max
+        self.count_max = count_max
         self.count = 0
+        self.refused = 0
 
     def enter(self) -> bool:
-        if self.count >= self._count_max:
+        if self.count >= self.count_max:
+            self.refused += 1
             return False
         self.count += 1
         return True

@@ -10,6 +10,7 @@ import asyncio
 import re
 import time
 from collections import OrderedDict
+from dataclasses import replace
 from hashlib import blake2b
 from typing import Final
 
@@ -37,6 +38,11 @@ _RECEIPT_LOOK_S: Final = 0.1
 
 PREFER = Parameter(
     "Prefer", "wait=N: wait up to N (at most 30) seconds for the outcome", place="header"
+)
+_LINEAGE = Parameter(
+    "lineage",
+    "none: without how members changed since the founders",
+    {"type": "string", "enum": ["embed", "none"]},
 )
 _WAIT = Parameter(
     "wait",
@@ -163,6 +169,7 @@ class TransactionRoutes:
                 ),
                 parameters=(
                     Parameter("commitment", "the item of its batch, 32 bytes hexadecimal"),
+                    _LINEAGE,
                     _WAIT,
                 ),
                 problems=("receipt-pending", "not-found", "not-acceptable"),
@@ -271,13 +278,19 @@ class TransactionRoutes:
 
     async def receipt(self, request: web.Request) -> web.Response:
         txid = _txid(request)
-        given = await answers.state_query(request, self._service, "commitment", "wait")
+        given = await answers.state_query(
+            request, self._service, "commitment", "wait", "lineage"
+        )
         media = answers.accepted(request, TEXT, JSON)
+        if given.get("lineage", "embed") not in ("embed", "none"):
+            answers.refuse("bad-request", "lineage is embed or none")
         item = given.get("commitment")
         commitment = None if item is None else answers.octets(item, "commitment", size=32)
         deadline = time.monotonic() + answers.wait_s(given.get("wait"))
         await self._service.wait(txid, timeout_s=deadline - time.monotonic())
         found = await self._receipt(txid, commitment, deadline)
+        if given.get("lineage") == "none":
+            found = replace(found, lineage=())
         if media == JSON:
             return web.Response(body=receipts.to_json(found).encode(), content_type=JSON)
         return answers.text(receipts.to_text(found))

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from node.http.life_types import LifeStatus
+
 Hex = Annotated[str, Meta(pattern=r"^(?:[0-9a-fA-F]{2})*$", description="bytes as hexadecimal")]
 Hex16 = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{32}$", description="16 bytes, hexadecimal")]
 Hex32 = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{64}$", description="32 bytes, hexadecimal")]
@@ -243,6 +245,9 @@ class Members(Struct):
     network_digest: Hex32
     engine: str
     quorum: int
+    epoch: int
+    from_height: int
+    observers: list[str]
     institutions: list[Member]
 
 
@@ -284,6 +289,19 @@ class Leadership(Struct):
     round: int
 
 
+class SnapshotEntry(Struct):
+    height: int
+    bytes: int
+
+
+class SnapshotList(Struct):
+    snapshots: list[SnapshotEntry]
+
+
+class SnapshotMade(Struct):
+    height: int
+
+
 class EngineStatus(Struct):
     name: str
     role: str
@@ -309,7 +327,14 @@ class NodeStatus(Struct):
     org: str
     network: str
     network_digest: Hex32
+    standing: Literal["voter", "observer", "removed", "stranger"]
+    epoch: int
+    era_from_height: int
+    voters: list[str]
+    observers: list[str]
     height: int
+    lowest_height: int
+    snapshot_height: int | None
     log_size: int
     log_root: Hex32
     state_root: Hex32
@@ -320,6 +345,8 @@ class NodeStatus(Struct):
     peers: list[str]
     accelerator: Literal["native", "pure"]
     stopping: bool
+    life: LifeStatus | None
+    inspect: bool
 
 
 class HealthCheck(Struct):

@@ -37,6 +37,7 @@ PUBLIC = {
     "/v1/checkpoint",
     "/v1/checkpoint/consistency",
     "/v1/policy",
+    "/v1/lineage",
     "/fhir/metadata",
 }
 NOW_MS = time.time_ns() // 1_000_000

@@ -15,6 +15,7 @@ async def test_a_healthy_node_says_so_to_anybody(client: Client) -> None:
         "store",
         "stopping",
         "caught-up",
+        "membership",
         "quorum",
     ]
 
@@ -36,7 +37,7 @@ async def test_a_draining_node_lives_and_is_not_ready(client: Client, ledger: Le
     assert "stopping" in body["detail"]
 
 
-async def test_the_ops_port_has_metrics_and_health_and_nothing_else(ledger: Ledger) -> None:
+async def test_the_ops_port_has_what_operators_look_at_and_no_ledger(ledger: Ledger) -> None:
     application = http.build_ops(ledger.service, metrics=lambda: b"chartseal_height 0\n")
     async with serving(application) as port, aiohttp.ClientSession() as session:
         base = f"http://127.0.0.1:{port}"
@@ -46,5 +47,12 @@ async def test_the_ops_port_has_metrics_and_health_and_nothing_else(ledger: Ledg
             assert await answer.read() == b"chartseal_height 0\n"
         async with session.get(f"{base}/readyz?verbose") as answer:
             assert (await answer.json())["status"] == "ok"
-        async with session.get(f"{base}/v1/status") as answer:
+        for path in ("status", "why"):
+            async with session.get(f"{base}/v1/{path}") as answer:
+                assert answer.status == 200
+                assert (await answer.json())["node"] == ledger.service.node_id
+        for path in ("tasks", "stacks", "memory", "observation"):
+            async with session.get(f"{base}/debug/{path}") as answer:
+                assert answer.status == 200
+        async with session.get(f"{base}/v1/members") as answer:
             assert (answer.status, (await answer.json())["code"]) == (404, "not-found")

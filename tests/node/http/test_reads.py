@@ -6,13 +6,15 @@ from typing import Any
 
 from consensus import wire
 from node import errors
-from node.ledger import merkle, smt
+from node.ledger import lineage, merkle, smt
 from node.ledger.checkpoint import Policy, count_valid, parse_note
 from node.ledger.facts.records import record_key
 from node.ledger.families.record import Retract
+from node.ledger.lineage import Lineage
 from node.ledger.smt import StateProof
 from node.ledger.transaction import Op, txid_of
 from tests.node.http.conftest import Client
+from tests.support.eras import lived
 from tests.support.ledger_fixture import Ledger, key
 
 
@@ -82,6 +84,31 @@ async def test_a_records_story(client: Client, ledger: Ledger) -> None:
     assert found == [{"tag": other, "commitments": []}, expected]
     async with client.post("/v1/records:by-tags", json={"tags": [other] * 101}) as answer:
         assert answer.status == 400
+
+
+async def test_the_lineage_is_open_to_auditors_and_a_receipt_comes_without_it_on_demand(
+    client: Client, ledger: Ledger
+) -> None:
+    async with client.get("/v1/lineage", token=None) as answer:
+        assert lineage.from_json(await answer.text()).links == ()
+    made = lived()
+    ledger.service.lineage = lambda: lineage.to_json(Lineage(tuple(made.links)))
+    async with client.get("/v1/lineage", token=None) as answer:
+        assert lineage.from_json(await answer.text()).links == tuple(made.links)
+    tx = ledger.sign()
+    ledger.commit(tx, *(ledger.sign() for _ in range(5)))
+    for link in made.links:
+        ledger.store.save_links([(link.era.epoch, wire.encode(link))])
+    assert parse_note(made.links[0].note)[0].size < 7 < parse_note(made.links[1].note)[0].size
+    path = f"/v1/transactions/{txid_of(tx).hex()}/receipt"
+    headers = {"Accept": "application/json"}
+    full = await client.json(path, headers=headers)
+    assert (full["format"], len(full["lineage"])) == ("chartseal/receipt/v2", 1)
+    bare = await client.json(f"{path}?lineage=none", headers=headers)
+    assert bare["format"] == "chartseal/receipt/v1"
+    assert "lineage" not in bare
+    refused = await client.json(f"{path}?lineage=half", status=400)
+    assert refused["code"] == "bad-request"
 
 
 async def test_the_checkpoint_and_its_consistency_are_open_to_auditors(
