@@ -33,6 +33,7 @@ from node.cli.layout import CONFIG_NAME, TOKENS_NAME, institution, make_director
 from node.errors import ChartsealError
 from node.keys import write_secret
 from node.ledger.genesis import ENGINES, Genesis, Institution, Parameters
+from node.ledger.policies import Policy
 from node.publish import policy_of
 from node.tokens import Token
 
@@ -81,6 +82,8 @@ class Cluster:
         except (ValueError, KeyError, TypeError) as error:
             raise ChartsealError("config-invalid", f"{manifest} is not a cluster") from error
         self._started: dict[int, subprocess.Popen[bytes]] = {}
+        self.environment: Final[dict[int, dict[str, str]]] = {}
+        """Variables of single nodes, by number, for their next start."""
 
     # --- making ---------------------------------------------------------------------------
 
@@ -93,9 +96,12 @@ class Cluster:
         engine: str = "pbft",
         params: Parameters | None = None,
         cast: Sequence[tuple[str, tuple[str, ...]]] = (),
+        spares: int = 0,
+        policies: tuple[Policy, ...] = (),
     ) -> Self:
         """Make the files of a network of ``members`` institutions hosp1, hosp2, ..., or of the
-        ``cast``: their ids and roles.
+        ``cast``: their ids and roles.  The last ``spares`` of them do not vote; ``policies``:
+        how they decide, if not as by default.
 
         Raises ``ChartsealError``: exists-already, bad-request.
         """
@@ -103,7 +109,8 @@ class Cluster:
         players = tuple(cast) or tuple(
             (f"hosp{at + 1:0{width}}", _ROLES[at % len(_ROLES)]) for at in range(members)
         )
-        if not 1 <= len(players) <= MEMBERS_MAX or engine not in ENGINES:
+        voters = len(players) - spares
+        if not 1 <= voters <= len(players) <= MEMBERS_MAX or engine not in ENGINES:
             raise ChartsealError("bad-request", f"1 to {MEMBERS_MAX} nodes; pbft or raft")
         if directory.exists() and any(directory.iterdir()):
             raise ChartsealError("exists-already", f"{directory} is not empty")
@@ -117,7 +124,7 @@ class Cluster:
         text, token = tokens.create(tokens.SCOPES, expires_ms=created_ms + _TOKEN_MS)
         write_secret(directory / "admin.token", f"{text}\n".encode())
         founders = [
-            _make_node(directory, nodes, at, token, roles)
+            _make_node(directory, nodes, at, token, roles, validator=at < voters)
             for at, (_, roles) in enumerate(players)
         ]
         genesis = Genesis(
@@ -127,6 +134,7 @@ class Cluster:
             engine=engine,
             parameters=Parameters() if params is None else params,
             institutions=tuple(sorted(founders, key=lambda item: item.id)),
+            policies=policies,
         )
         (directory / "genesis.bin").write_bytes(genesis.encode())
         (directory / "policy.json").write_text(policy_of(genesis).to_text())
@@ -191,6 +199,9 @@ class Cluster:
         config = str(self.node_dir(at) / CONFIG_NAME)
         return [sys.executable, "-m", "node", "run", "--config", config]
 
+    def source(self, _at: int) -> Path:
+        return Path(package.__file__ or "").parent.parent  # ours for every node
+
     def start(self, at: int) -> int:
         """Start the node, detached from this terminal; returns its process number.
 
@@ -200,9 +211,10 @@ class Cluster:
         if running is not None:
             return running
         environment = {k: v for k, v in os.environ.items() if not k.startswith("CHARTSEAL_")}
-        source = str(Path(package.__file__ or "").parent.parent)
+        source = str(self.source(at))
         known = environment.get("PYTHONPATH")
         environment["PYTHONPATH"] = f"{source}{os.pathsep}{known}" if known else source
+        environment |= self.environment.get(at, {})
         with self.log_path(at).open("ab") as log:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and files
                 self.command(at),
@@ -342,7 +354,13 @@ def _command_line(pid: int) -> list[str]:
 
 
 def _make_node(
-    directory: Path, nodes: Sequence[Member], at: int, token: Token, roles: tuple[str, ...]
+    directory: Path,
+    nodes: Sequence[Member],
+    at: int,
+    token: Token,
+    roles: tuple[str, ...],
+    *,
+    validator: bool,
 ) -> Institution:
     mine = nodes[at]
     values: dict[str, str | int] = {
@@ -351,12 +369,13 @@ def _make_node(
         "api.listen": f"127.0.0.1:{mine.api_port}",
         "api.tokens_file": TOKENS_NAME,
         "ops.listen": f"127.0.0.1:{mine.ops_port}",
+        "storage.reserve_bytes": 0,  # many nodes on one disk
     }
     peers = {item.id: f"127.0.0.1:{item.p2p_port}" for item in nodes if item is not mine}
     where = directory / mine.id
     keys = make_directory(where, mine.id, values=values, peers=peers, passphrase=None)
     tokens.write_file(where / TOKENS_NAME, [token])
-    return institution(keys, name=f"Hospital {at + 1}", roles=roles, validator=True)
+    return institution(keys, name=f"Hospital {at + 1}", roles=roles, validator=validator)
 
 
 def free_ports(count: int) -> list[int]:

@@ -7,7 +7,8 @@ from typing import Any, Final
 import click
 
 from node.cli.output import Session
-from node.errors import Exit
+from node.errors import ChartsealError, Exit
+from storage.check import CheckReport
 
 _COLUMNS: Final = ("code", "where", "detail")
 _DIRECTORY: Final = click.Path(path_type=Path)
@@ -20,6 +21,16 @@ _TALK_STEP: Final = 100  # blocks between two words on a terminal
 @click.option("--genesis", "genesis_path", type=_DIRECTORY, help="The network's genesis file.")
 @click.option("--key", "key_path", type=_DIRECTORY, help="Its key file, to check the mark.")
 @click.option("--scratch-dir", type=_DIRECTORY, help="Where the second copy is built.")
+@click.option("--repair", is_flag=True, help="Mend what is damaged; see --from and --resync.")
+@click.option(
+    "--from",
+    "sources",
+    type=_DIRECTORY,
+    multiple=True,
+    help="With --repair: a backup, an archive, or a stopped node's data directory.",
+)
+@click.option("--resync", is_flag=True, help="With --repair: begin empty, fetch from peers.")
+@click.option("--yes", is_flag=True, help="With --repair: also replace the whole directory.")
 @click.pass_obj
 def check(
     session: Session,
@@ -28,12 +39,17 @@ def check(
     genesis_path: Path | None,
     key_path: Path | None,
     scratch_dir: Path | None,
+    repair: bool,
+    sources: tuple[Path, ...],
+    resync: bool,
+    yes: bool,
 ) -> None:
     """Execute the whole ledger of a stopped node again and compare every row.
 
     Give --config, or --data-dir and --genesis, then also --key to compare what was signed with
-    the mark beside the key.  Nothing is repaired.  Exit code 0: all is as the rules give it; 8:
-    findings.
+    the mark beside the key.  Nothing is repaired without --repair, which mends damaged bodies,
+    tiles and pages, and replaces a directory whose database is damaged.  Exit code 0: all is as
+    the rules give it; 8: findings.
     """
     from node.check import check_ledger
     from node.daemon import load_genesis
@@ -48,13 +64,22 @@ def check(
             key_path = settings.keystore.path
     if data_dir is None or genesis_path is None:
         raise click.UsageError("give --config, or --data-dir and --genesis")
+    genesis = load_genesis(genesis_path)
+    if repair:
+        _repair(session, data_dir, genesis, sources, scratch_dir, resync=resync, yes=yes)
+    elif sources or resync or yes:
+        raise click.UsageError("--from, --resync and --yes belong to --repair")
     report = check_ledger(
         data_dir,
-        load_genesis(genesis_path),
+        genesis,
         progress=_progress(session),
         scratch_dir=scratch_dir,
         key_path=key_path,
     )
+    _show(session, report)
+
+
+def _show(session: Session, report: CheckReport) -> None:
     findings = [
         {"code": str(item.code.value), "where": item.where, "detail": item.detail}
         for item in report.findings
@@ -75,6 +100,35 @@ def check(
             session.show_list(findings, _COLUMNS)
     if findings:
         raise click.exceptions.Exit(Exit.VERIFICATION_FAILED)
+
+
+def _repair(
+    session: Session,
+    data_dir: Path,
+    genesis: Any,
+    sources: tuple[Path, ...],
+    scratch_dir: Path | None,
+    *,
+    resync: bool,
+    yes: bool,
+) -> None:
+    """Do what the damage asks for, and tell it; the check that follows says what is left."""
+    from node import repair
+
+    why = repair.unreadable(data_dir, genesis)
+    if why is None:
+        steps = repair.mend(data_dir, genesis, sources, scratch_dir=scratch_dir)
+    else:
+        session.talk(f"the database cannot be read: {why}")
+        if not sources and not resync:
+            raise click.UsageError("give --from a backup or a node's data, or --resync")
+        source = sources[0] if sources else None
+        if not yes:
+            told = repair.EMPTY if source is None else str(source)
+            raise ChartsealError("confirmation-needed", f"would replace it from {told}")
+        steps = repair.replace(data_dir, genesis, source, scratch_dir=scratch_dir)
+    for step in steps:
+        session.talk(f"{'mended' if step.done else 'left'}: {step.where}: {step.what}")
 
 
 def _progress(session: Session) -> Any:

@@ -1,4 +1,4 @@
-"""`chartseal dev cluster`: a network of real nodes on this machine."""
+"""`chartseal dev`: networks of real nodes on this machine, and rehearsals with them."""
 
 import contextlib
 import shlex
@@ -10,6 +10,8 @@ from typing import Any
 import click
 
 from node.cli.cluster import MEMBERS_MAX, Cluster
+from node.cli.cmd_chaos import chaos
+from node.cli.decisions import decided_at_once
 from node.cli.main import Group
 from node.cli.output import Session
 from node.errors import ChartsealError
@@ -40,6 +42,9 @@ def dev() -> None:
     """Networks of real nodes on this machine."""
 
 
+dev.add_command(chaos)
+
+
 @dev.group(cls=Group)
 def cluster() -> None:
     """Make, start, break and remove a network of real node processes."""
@@ -62,10 +67,12 @@ def cluster() -> None:
     show_default=True,
     help="Ordering engine.",
 )
+@click.option("--at-once", is_flag=True, help="Decisions of the members wait for nothing.")
 @click.pass_obj
-def init(session: Session, directory: Path, nodes: int, consensus: str) -> None:
+def init(session: Session, directory: Path, nodes: int, consensus: str, at_once: bool) -> None:
     """Make genesis, keys, configurations and an access token."""
-    made = Cluster.create(directory, members=nodes, engine=consensus)
+    policies = decided_at_once() if at_once else ()
+    made = Cluster.create(directory, members=nodes, engine=consensus, policies=policies)
     session.talk(f"made {nodes} nodes ({consensus}) in {directory}")
     session.talk(f"next: chartseal dev cluster up --dir {shlex.quote(str(directory))}")
     session.show(

@@ -24,12 +24,15 @@ import click
 
 from consensus import quorum, wire
 from consensus.codec import Malformed
+from node.cli.decisions import policies_of
+from node.cli.invitation import Consent, read_consent
 from node.cli.layout import CARD_FORMAT
 from node.cli.main import Group
 from node.cli.output import Session
 from node.errors import ChartsealError, Code, Exit, register
 from node.ledger.canon import CanonRefused, read_json
 from node.ledger.genesis import ENGINES, Genesis, Institution, Parameters
+from node.ledger.policies import Policy
 from node.publish import policy_of
 
 CARD_BYTES_MAX: Final = 1 << 16
@@ -72,6 +75,13 @@ def genesis() -> None:
     help="A rule that all nodes share, other than its default; may be repeated.",
 )
 @click.option(
+    "--decide",
+    "decisions",
+    multiple=True,
+    metavar="TOPIC=WAIT[,PERCENT]",
+    help="How long decisions of a topic wait, and how many must agree; may be repeated.",
+)
+@click.option(
     "--out",
     "directory",
     type=click.Path(file_okay=False, path_type=Path),
@@ -85,6 +95,7 @@ def create(
     name: str,
     engine: str,
     settings: tuple[str, ...],
+    decisions: tuple[str, ...],
     directory: Path,
 ) -> None:
     """Make the founding document of a network from its join CARDs.
@@ -93,7 +104,9 @@ def create(
     each compare the digest over a channel on which the others are known.
     """
     parameters = _parameters(settings)
-    founded = _found(name, engine, [read_card(path) for path in cards], parameters)
+    policies = policies_of(decisions)
+    cards_read = [read_card(path) for path in cards]
+    founded = _found(name, engine, cards_read, parameters, policies)
     _write(directory, founded)
     session.talk(f"wrote genesis.bin and policy.json in {directory}")
     session.talk(
@@ -117,7 +130,12 @@ def show(session: Session, file: Path) -> None:
 
 
 def read_card(path: Path) -> Institution:
-    """Return the institution on the join card at ``path``.
+    """Return the institution on the join card at ``path``; raises as ``read_joining``."""
+    return read_joining(path)[0]
+
+
+def read_joining(path: Path) -> tuple[Institution, Consent | None]:
+    """Return the institution on the join card at ``path``, and its consent to be registered.
 
     Raises ``ChartsealError``: file-unreadable; join-card-invalid for anything else.
     """
@@ -135,10 +153,12 @@ def read_card(path: Path) -> Institution:
     if not isinstance(card, dict) or card.pop("format", None) != CARD_FORMAT:
         raise _no_card(path, f"not a join card ({CARD_FORMAT})")
     try:
+        consent = read_consent(card)
+        card.pop("consent", None)
         institution: Institution = wire.from_plain(Institution, card)
     except Malformed as error:
         raise _no_card(path, str(error)) from error
-    return institution
+    return institution, consent
 
 
 def _no_card(path: Path, why: str) -> ChartsealError:
@@ -175,7 +195,11 @@ def _bad_set(why: str) -> click.BadParameter:
 
 
 def _found(
-    name: str, engine: str, founders: list[Institution], parameters: Parameters
+    name: str,
+    engine: str,
+    founders: list[Institution],
+    parameters: Parameters,
+    policies: tuple[Policy, ...],
 ) -> Genesis:
     founders.sort(key=lambda item: item.id)
     for before, after in pairwise(founders):
@@ -193,6 +217,7 @@ def _found(
             engine=engine,
             parameters=parameters,
             institutions=tuple(founders),
+            policies=policies,
         )
     except ValueError as error:
         hint = "correct --name, or ask the institutions for cards of their own keys"
@@ -234,7 +259,9 @@ def _show(session: Session, founded: Genesis) -> None:
     institutions = [wire.to_plain(item) for item in founded.institutions]
     parameters: Mapping[str, Any] = wire.to_plain(founded.parameters)
     if session.json:
-        session.show({**facts, "parameters": parameters, "institutions": institutions})
+        policies = [wire.to_plain(item) for item in founded.policies]
+        shown = {"parameters": parameters, "institutions": institutions}
+        session.show({**facts, **shown, "policies": policies})
         return
     session.show(facts)
     click.echo()
@@ -244,3 +271,7 @@ def _show(session: Session, founded: Genesis) -> None:
     click.echo()
     rows = [{"parameter": name, "value": value} for name, value in parameters.items()]
     session.show_list(rows, ("parameter", "value"))
+    if founded.policies:
+        click.echo()
+        columns = [item.name for item in fields(Policy)]
+        session.show_list([wire.to_plain(item) for item in founded.policies], columns)

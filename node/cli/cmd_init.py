@@ -6,30 +6,17 @@ from pathlib import Path
 import click
 
 from node.cli.cmd_key import ask_new_passphrase, if_terminal
+from node.cli.fields import address_option, id_option
 from node.cli.layout import institution, join_card, make_directory
 from node.cli.output import Session
 from node.errors import ChartsealError
 from node.keys import read_passphrase
 from node.ledger.genesis import ROLES
-from node.settings import ID_PATTERN, Address
-
-
-def _address(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
-    try:
-        return str(Address.parse(value))
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from error
-
-
-def _id(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
-    if not ID_PATTERN.fullmatch(value):
-        raise click.BadParameter("an id matches [a-z0-9][a-z0-9-]{0,62}")
-    return value
 
 
 @click.command()
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--id", "node", required=True, callback=_id, help="Id on the ledger.")
+@click.option("--id", "node", required=True, callback=id_option, help="Id on the ledger.")
 @click.option("--name", help="Name for people; default: the id.")
 @click.option(
     "--role",
@@ -48,7 +35,7 @@ def _id(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
     default="127.0.0.1:7650",
     show_default=True,
     metavar="HOST:PORT",
-    callback=_address,
+    callback=address_option,
     help="Where it listens for the other members.",
 )
 @click.option(
@@ -56,7 +43,7 @@ def _id(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
     default="127.0.0.1:7651",
     show_default=True,
     metavar="HOST:PORT",
-    callback=_address,
+    callback=address_option,
     help="Where it listens for clients.",
 )
 @click.option(
@@ -64,7 +51,7 @@ def _id(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
     default="127.0.0.1:7652",
     show_default=True,
     metavar="HOST:PORT",
-    callback=_address,
+    callback=address_option,
     help="Where it listens for health checks and metrics.",
 )
 @click.option(

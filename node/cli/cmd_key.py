@@ -39,7 +39,7 @@ def if_terminal(ask: Callable[[], str]) -> Callable[[], str] | None:
     return ask if sys.stdin.isatty() else None
 
 
-def _open(path: Path, passphrase_file: Path | None) -> NodeKeys:
+def open_keys(path: Path, passphrase_file: Path | None) -> NodeKeys:
     passphrase = keyfile.read_passphrase(passphrase_file, prompt=if_terminal(ask_passphrase))
     return keyfile.load(path, passphrase)
 
@@ -93,7 +93,7 @@ def change_passphrase(
     session: Session, path: Path, passphrase_file: Path | None, new_passphrase_file: Path | None
 ) -> None:
     """Encrypt PATH anew; the keys stay.  A crash leaves the old file or the new one."""
-    opened = _open(path, passphrase_file)
+    opened = open_keys(path, passphrase_file)
     fresh = keyfile.read_passphrase(
         new_passphrase_file, environment={}, prompt=if_terminal(ask_new_passphrase)
     )
@@ -109,7 +109,7 @@ def verify(session: Session, path: Path, passphrase_file: Path | None) -> None:
     """Open PATH and check that its keys sign what its public keys accept."""
     from node.ledger import crypto
 
-    opened = _open(path, passphrase_file)
+    opened = open_keys(path, passphrase_file)
     probe = b"chartseal key verify"
     for signer in (opened.identity, opened.consensus, opened.cosigner):
         assert crypto.verify(signer.public_key, probe, signer.sign(probe)), "own signature"

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import click
 
+from node.cli import cmd_member_invite, cmd_member_keys, cmd_member_seats
 from node.cli.main import Group
 from node.cli.output import Session
 from node.cli.remote import Remote, curl_option, linearizable_option, pick, rows_of, utc
@@ -29,7 +30,23 @@ _PAGE: Final = 500
 
 @click.group(cls=Group)
 def member() -> None:
-    """Show the institutions and contradictions of members; hand leadership over."""
+    """Institutions and their seats: who joins, leaves, changes keys; hand leadership over."""
+
+
+for _command in (
+    cmd_member_invite.invite,
+    cmd_member_seats.add,
+    cmd_member_seats.admit,
+    cmd_member_seats.demote,
+    cmd_member_seats.remove,
+    cmd_member_seats.leave,
+    cmd_member_seats.show,
+    cmd_member_seats.declare,
+    cmd_member_seats.sign,
+    cmd_member_keys.rotate_keys,
+    cmd_member_keys.replace_keys,
+):
+    member.add_command(_command)
 
 
 @member.command("list")

@@ -68,7 +68,7 @@ def sign(session: Session, prepared: Path, key_path: Path, yes: bool) -> None:
     message = keys.message_of(asked)
     if signer.public_key.hex() not in asked["cosigners"]:
         raise ChartsealError("bad-request", "it was not prepared for this key")
-    for line in _said(asked["payload"]):
+    for line in said_by(asked["payload"]):
         click.echo(line, err=True)
     if not yes:
         if not sys.stdin.isatty():
@@ -78,7 +78,7 @@ def sign(session: Session, prepared: Path, key_path: Path, yes: bool) -> None:
     session.show({"key": signer.public_key.hex(), "signature": signature})
 
 
-def _said(payload: str) -> Iterator[str]:
+def said_by(payload: str) -> Iterator[str]:
     """Yield what a payload says, operation by operation."""
     try:
         said = decode_payload(bytes.fromhex(payload))

@@ -15,12 +15,14 @@ from node.cli import verdict as verdicts
 from node.cli.main import Group
 from node.cli.output import Session, printable
 from node.cli.remote import SECRET_FILE, lang_option, utc
+from node.cli.trusting import MEMBERS_CHANGED, lineage_option, policy_option, read_trust
 from node.errors import ChartsealError
 from node.ledger import answers
 from node.ledger.accounting import account_events
 from node.ledger.answers import Answer, AnswerInvalid, AnswerMalformed, VerifiedAnswer
 from node.ledger.checkpoint import Policy
 from node.ledger.facts.accesses import LogHead
+from node.ledger.lineage import Trust
 from node.ledger.questions.access import Log, LogPage
 from node.record_files import read_bytes
 
@@ -46,25 +48,26 @@ def read_answer(path: Path) -> Answer:
         raise ChartsealError("proof-invalid", f"{path}: {detail}") from error
 
 
-def prove(answer: Answer, policy: Policy) -> VerifiedAnswer:
+def prove(answer: Answer, trust: Trust) -> VerifiedAnswer:
     """Return what the answer proves; raises ``ChartsealError`` with the stable reason."""
     try:
-        return answers.verify(answer, policy)
+        return answers.verify(answer, trust)
     except AnswerInvalid as error:
+        unknown = error.reason is answers.Reason.QUORUM_MISSING and not answer.lineage
         raise ChartsealError(
             "verification-failed",
             str(error),
-            hint="do not rely on this answer; get another one, and the policy from a member "
+            hint=MEMBERS_CHANGED
+            if unknown
+            else "do not rely on this answer; get another one, and the policy from a member "
             "that you trust",
         ) from error
 
 
-def explain(proven: VerifiedAnswer, policy: Policy) -> list[str]:
+def explain(answer: Answer, proven: VerifiedAnswer, policy: Policy) -> list[str]:
     """Return one plain line for each check that ``answers.verify`` made."""
     return [
-        f"signers: {len(proven.signers)} of {len(policy.members)} members cosigned the log, "
-        f"{policy.quorum} are needed: {', '.join(proven.signers)}",
-        f"log: {policy.origin} with {proven.checkpoint_size} entries",
+        *verdicts.told_of(proven, policy, answer.lineage),
         f"height: {proven.height}, sealed in that log with the root of its state",
         f"time: {utc(proven.time_ms)} (of the block, agreed by the members)",
         f"state: {proven.rows} rows lie under that root, or are proven absent",
@@ -74,17 +77,20 @@ def explain(proven: VerifiedAnswer, policy: Policy) -> list[str]:
 
 @proof.command()
 @click.argument("path", metavar="FILE", type=SECRET_FILE)
-@click.option("--policy", "policy_path", type=SECRET_FILE, required=True,
-              help="Whose cosignatures count (`receipt policy`).")  # fmt: skip
+@policy_option(required=True)
+@lineage_option
 @lang_option
 @click.pass_obj
-def verify(session: Session, path: Path, policy_path: Path, lang: str) -> None:
+def verify(
+    session: Session, path: Path, policy_path: Path, lineage_path: Path | None, lang: str
+) -> None:
     """Verify the proven answer in FILE, and say what each check found.
 
     Exit code 0: the answer is what the ledger gave at that height.  8: it proves nothing.
     """
-    given, trusted = read_answer(path), verdicts.read_policy(policy_path)
-    proven = prove(given, trusted)
+    given, trust = read_answer(path), read_trust(policy_path, lineage_path)
+    proven = prove(given, trust)
+    policy = verdicts.vouching(given.lineage, proven, trust)
     time = utc(proven.time_ms)
     words = WORDS[lang].format(height=proven.height, time=time)
     shown = wire.to_plain(proven.answer)
@@ -103,13 +109,14 @@ def verify(session: Session, path: Path, policy_path: Path, lang: str) -> None:
                 "time_ms": proven.time_ms,
                 "rows": proven.rows,
                 "checkpoint_size": proven.checkpoint_size,
-                "origin": trusted.origin,
-                "quorum": trusted.quorum,
+                "origin": policy.origin,
+                "epoch": proven.epoch,
+                "quorum": policy.quorum,
                 "signers": list(proven.signers),
             }
         )
         return
-    for line in explain(proven, trusted):
+    for line in explain(given, proven, policy):
         click.echo(f"ok    {line}")
     click.echo(f"valid: {words}\n\n{proven.question.say}")
     for value in (asked, shown):
@@ -119,18 +126,20 @@ def verify(session: Session, path: Path, policy_path: Path, lang: str) -> None:
 
 @proof.command()
 @click.argument("paths", metavar="FILE...", nargs=-1, required=True, type=SECRET_FILE)
-@click.option("--policy", "policy_path", type=SECRET_FILE, required=True,
-              help="Whose cosignatures count (`receipt policy`).")  # fmt: skip
+@policy_option(required=True)
+@lineage_option
 @click.pass_obj
-def accounting(session: Session, paths: tuple[Path, ...], policy_path: Path) -> None:
+def accounting(
+    session: Session, paths: tuple[Path, ...], policy_path: Path, lineage_path: Path | None
+) -> None:
     """Check that proven pages of one `access log` are the whole log: nobody is left out.
 
     Every FILE is a page that `access log --proof` wrote, all as of one height.  Exit code 8:
     a page proves nothing, or the pages together are not everything that was recorded.
     """
-    trusted = verdicts.read_policy(policy_path)
+    trust = read_trust(policy_path, lineage_path)
     given = [read_answer(path) for path in paths]
-    pages = [prove(item, trusted) for item in given]
+    pages = [prove(item, trust) for item in given]
     heads = {(item.height, *_head(item)) for item in given}
     if len(heads) != 1:
         raise ChartsealError("proof-invalid", "not pages of one log as of one height")

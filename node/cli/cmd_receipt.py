@@ -22,6 +22,7 @@ from node.cli.remote import (
     linearizable_option,
     utc,
 )
+from node.cli.trusting import lineage_option, policy_option, read_trust
 from node.errors import ChartsealError, Exit
 from node.ledger.checkpoint import CheckpointMalformed, Policy
 from node.ledger.registry import result_of
@@ -33,7 +34,7 @@ def receipt() -> None:
     """Fetch receipts from a node, verify them without one."""
 
 
-def _put(session: Session, raw: bytes, out: Path | None) -> None:
+def put(session: Session, raw: bytes, out: Path | None) -> None:
     """Write to a new file, or to stdout."""
     if out is None:
         click.echo(raw.decode("utf-8"), nl=False)
@@ -55,6 +56,8 @@ def _put(session: Session, raw: bytes, out: Path | None) -> None:
               show_default=True, help="C2SP tlog-proof, or the same as JSON.")  # fmt: skip
 @click.option("--wait", "wait_s", type=click.IntRange(0, 30), default=10, show_default=True,
               metavar="SECONDS", help="Until a quorum has cosigned.")  # fmt: skip
+@click.option("--lineage/--no-lineage", "lineage", default=True, show_default=True,
+              help="With how members changed since the founders, once they did.")  # fmt: skip
 @click.option("--out", type=SECRET_FILE, help="A new file; default: stdout.")
 @linearizable_option
 @curl_option
@@ -65,6 +68,7 @@ def get(
     commitment: str | None,
     form: str,
     wait_s: int,
+    lineage: bool,
     out: Path | None,
     linearizable: bool,
     curl: bool,
@@ -72,9 +76,11 @@ def get(
     """Fetch the receipt of a transaction: the proof of its outcome."""
     media = RECEIPT_TEXT if form == "text" else "application/json"
     remote = Remote(session, curl=curl, linearizable=linearizable)
-    raw = remote.receipt(tx_id, commitment=commitment, form=media, wait_s=wait_s)
+    raw = remote.receipt(
+        tx_id, commitment=commitment, form=media, wait_s=wait_s, lineage=lineage
+    )
     verdicts.parse_receipt(raw, "the node's answer")
-    _put(session, raw, out)
+    put(session, raw, out)
 
 
 @receipt.command()
@@ -88,13 +94,13 @@ def policy(session: Session, out: Path | None, curl: bool) -> None:
         Policy.from_text(raw.decode("utf-8"))
     except (CheckpointMalformed, UnicodeDecodeError) as error:
         raise ChartsealError("answer-malformed", "not a policy") from error
-    _put(session, raw, out)
+    put(session, raw, out)
 
 
 @receipt.command()
 @click.argument("path", metavar="RECEIPT", type=SECRET_FILE)
-@click.option("--policy", "policy_path", type=SECRET_FILE, required=True,
-              help="Whose cosignatures count (`receipt policy`).")  # fmt: skip
+@policy_option(required=True)
+@lineage_option
 @click.option("--record", type=SECRET_FILE, help="A copy to check against the receipt.")
 @click.option("--opening", type=SECRET_FILE, help="Its opening; default: RECORD.opening.json.")
 @lang_option
@@ -103,6 +109,7 @@ def verify(
     session: Session,
     path: Path,
     policy_path: Path,
+    lineage_path: Path | None,
     record: Path | None,
     opening: Path | None,
     lang: str,
@@ -113,8 +120,9 @@ def verify(
     """
     if opening is not None and record is None:
         raise click.UsageError("--opening belongs to --record")
-    given, trusted = verdicts.read_receipt(path), verdicts.read_policy(policy_path)
-    proven = verdicts.prove(given, trusted)
+    given, trust = verdicts.read_receipt(path), read_trust(policy_path, lineage_path)
+    proven = verdicts.prove(given, trust)
+    policy = verdicts.vouching(given.lineage, proven, trust)
     judged, verdict = None, None
     if record is not None:
         place = record.with_name(record.name + OPENING_SUFFIX) if opening is None else opening
@@ -136,15 +144,16 @@ def verify(
                 "time_ms": proven.time_ms,
                 "leaf_index": proven.leaf_index,
                 "checkpoint_size": proven.checkpoint_size,
-                "origin": trusted.origin,
-                "quorum": trusted.quorum,
+                "origin": policy.origin,
+                "epoch": proven.epoch,
+                "quorum": policy.quorum,
                 "signers": list(proven.signers),
                 "commitment": None if proven.commitment is None else proven.commitment.hex(),
                 "record": judged,
             }
         )
     else:
-        for line in verdicts.explain(given, proven, trusted):
+        for line in verdicts.explain(given, proven, policy):
             click.echo(f"ok    {line}")
         click.echo(f"valid: {proven.txid.hex()}")
         if judged is not None:

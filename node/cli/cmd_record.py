@@ -42,6 +42,7 @@ from node.cli.remote import (
     utc,
     wait_option,
 )
+from node.cli.trusting import lineage_option, policy_option, read_trust
 from node.errors import ChartsealError, Exit
 from node.ledger.families.record import REASONS, Amend, Retract
 from node.record_files import OPENING_SUFFIX, Source
@@ -230,7 +231,8 @@ def _chunk(waiting: list[Kept], out: Path, options: dict[str, Any], *, tagged: b
 @click.argument("file", type=SECRET_FILE)
 @click.option("--opening", type=SECRET_FILE, help="Default: FILE.opening.json.")
 @click.option("--receipt", type=SECRET_FILE, help="Check offline; needs --policy.")
-@click.option("--policy", type=SECRET_FILE, help="Whose cosignatures count.")
+@policy_option(required=False)
+@lineage_option
 @lang_option
 @linearizable_option
 @curl_option
@@ -240,7 +242,8 @@ def verify(
     file: Path,
     opening: Path | None,
     receipt: Path | None,
-    policy: Path | None,
+    policy_path: Path | None,
+    lineage_path: Path | None,
     lang: str,
     linearizable: bool,
     curl: bool,
@@ -250,16 +253,18 @@ def verify(
     With --receipt and --policy no node and no network are needed; otherwise the node is asked,
     by commitment only.  Exit code 0: exact or same meaning.  8: altered, erased or unknown.
     """
-    if (receipt is None) != (policy is None):
+    if (receipt is None) != (policy_path is None):
         raise click.UsageError("--receipt and --policy belong together")
+    if lineage_path is not None and policy_path is None:
+        raise click.UsageError("--lineage belongs to --receipt and --policy")
     if receipt is not None and linearizable:
         raise click.UsageError("--linearizable asks the node, --receipt asks nobody")
     place = file.with_name(file.name + OPENING_SUFFIX) if opening is None else opening
     raw = record_files.read_bytes(file)
     kept = verdicts.best(raw, records.read_openings(place))
-    if receipt is not None and policy is not None:
+    if receipt is not None and policy_path is not None:
         given = verdicts.read_receipt(receipt)
-        proven = verdicts.prove(given, verdicts.read_policy(policy))
+        proven = verdicts.prove(given, read_trust(policy_path, lineage_path))
         found = verdicts.from_receipt(given, proven, kept.commitment)
     else:
         remote = Remote(session, curl=curl, linearizable=linearizable)

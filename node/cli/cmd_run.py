@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from functools import partial
 from pathlib import Path
 
 import click
@@ -12,6 +13,7 @@ from node.cli.cmd_key import ask_passphrase, if_terminal
 from node.cli.output import Session
 from node.config import Config
 from node.keys import read_passphrase
+from node.why.ending import Ending
 
 
 @click.command()
@@ -33,15 +35,18 @@ def run(session: Session, config_file: Path, settings: tuple[str, ...]) -> None:
 
     Exit codes that a service manager must not answer with a restart: 78 bad configuration,
     79 keys cannot be unlocked, 80 data directory locked, 81 sign guard refused, 82 incompatible
-    data.
+    data.  After 83, no disk space, a restart helps as soon as there is some.
+
+    SIGTERM and SIGINT drain first, SIGHUP reads the certificates of the client port again.
     """
     loaded = configuration.load(config_file, flags=parse_settings(settings))
     session.daemon = True
-    passphrase = read_passphrase(
-        loaded.keystore.passphrase_file, prompt=if_terminal(ask_passphrase)
-    )
-    log.setup(level=loaded.log.level, form=loaded.log.format)
-    eventloop.run(_serve(loaded, passphrase))
+    with Ending(loaded):
+        passphrase = read_passphrase(
+            loaded.keystore.passphrase_file, prompt=if_terminal(ask_passphrase)
+        )
+        log.setup(level=loaded.log.level, form=loaded.log.format)
+        eventloop.run(_serve(loaded, passphrase))
 
 
 def parse_settings(settings: tuple[str, ...]) -> dict[str, str]:
@@ -62,4 +67,9 @@ async def _serve(loaded: Config, passphrase: bytes) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await daemon.run(loaded, passphrase=passphrase, stop=stop)
+    await daemon.run(
+        loaded,
+        passphrase=passphrase,
+        stop=stop,
+        on_reload=partial(loop.add_signal_handler, signal.SIGHUP),
+    )

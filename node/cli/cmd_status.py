@@ -10,6 +10,7 @@ from node.cli.remote import Remote, curl_option, pick, utc
 from node.errors import ChartsealError, Exit
 
 _NODE: Final = ("node", "network", "network_digest", "height", "time_ms", "log_size")
+_ERA: Final = ("standing", "epoch", "era_from_height", "voters", "observers")
 _ROOTS: Final = ("log_root", "state_root", "accelerator", "stopping")
 _ENGINE: Final = (
     "name",
@@ -25,11 +26,22 @@ _ENGINE: Final = (
     "window",
     "in_flight",
 )
+_LIFE: Final = (
+    "phase",
+    "disk_low",
+    "disk_free_bytes",
+    "disk_reserve_bytes",
+    "clock_others_ahead_ms",
+    "clock_wrong",
+    "certificate_days_left",
+)
 _SHORT: Final = (
     "node",
     "network",
     "height",
     "time",
+    "standing",
+    "epoch",
     "engine",
     "role",
     "leader",
@@ -37,7 +49,12 @@ _SHORT: Final = (
     "quorum_connected",
     "waiting",
     "contradictions",
+    "phase",
+    "disk_low",
+    "clock_others_ahead_ms",
+    "certificate_days_left",
     "accelerator",
+    "wrong",
 )
 _QUIET_S: Final = 30  # the stream says something at least every 15 s
 
@@ -93,23 +110,46 @@ def _moves(remote: Remote) -> Any:
 def read(remote: Remote) -> dict[str, Any]:
     """Return the node's status, flat, with every member."""
     answer = remote.get("/v1/status")
-    row = pick(answer, (*_NODE, *_ROOTS, "engine", "mempool", "peers", "contradictions"))
+    wrong = _wrong(remote)
+    row = pick(
+        answer,
+        (*_NODE, *_ERA, *_ROOTS, "life", "engine", "mempool", "peers", "contradictions"),
+    )
     engine, pool = pick(row["engine"], _ENGINE), pick(row["mempool"], ("transactions", "bytes"))
     peers = row["peers"]
-    if not isinstance(peers, list) or not isinstance(engine["quorum"], int):
+    lists = (peers, row["voters"])
+    if not all(isinstance(item, list) for item in lists) or not isinstance(
+        engine["quorum"], int
+    ):
         raise ChartsealError("answer-malformed", "not a node's status")
     return {
         **{name: row[name] for name in _NODE},
         "time": utc(row["time_ms"]),
+        **{name: row[name] for name in _ERA},
         "engine": engine["name"],
         **{name: engine[name] for name in _ENGINE if name != "name"},
         "peers": peers,
-        "quorum_connected": len({*peers, row["node"]}) >= engine["quorum"],
+        "quorum_connected": len({*peers, row["node"]}.intersection(row["voters"]))
+        >= engine["quorum"],
         "waiting": pool["transactions"],
         "waiting_bytes": pool["bytes"],
         "contradictions": row["contradictions"],
         **{name: row[name] for name in _ROOTS},
+        **(dict.fromkeys(_LIFE) if row["life"] is None else pick(row["life"], _LIFE)),
+        "cause": None if wrong is None else wrong["id"],
+        "wrong": None if wrong is None else wrong["say"],
     }
+
+
+def _wrong(remote: Remote) -> dict[str, Any] | None:
+    """Return the first cause of what is wrong; an older node, or an inspection, has none."""
+    try:
+        causes = remote.get("/v1/why")["causes"]
+    except ChartsealError as error:
+        if error.code == "not-found":
+            return None
+        raise
+    return causes[0] if causes else None
 
 
 def _show(

@@ -9,6 +9,7 @@ Owns: the tree of groups and commands, sending, asking.  Refuses: signing for ot
 ``--prepare KEY`` prints what `person sign` signs and `tx cosigned` sends.
 """
 
+import importlib
 import inspect
 import json
 import re
@@ -68,18 +69,18 @@ def operation_command(operation: Operation) -> click.Command:
         callback=emit,
         help=_help(operation.say, operation.body),
     )
-    for decorate in (curl_option, wait_option, _prepare_option, _cosign_option):
+    for decorate in (curl_option, wait_option, prepare_option, cosign_option):
         decorate(command)
     return command
 
 
-_cosign_option = click.option(
+cosign_option = click.option(
     "--cosign",
     type=_FILE,
     multiple=True,
     help="Key file of a person or device that signs too; may be repeated.",
 )
-_prepare_option = click.option(
+prepare_option = click.option(
     "--prepare",
     metavar="HEX",
     multiple=True,
@@ -199,15 +200,19 @@ def fill(group: click.Group, family: str) -> click.Group:
 
 def __getattr__(name: str) -> click.Group:
     """Return the group of the family ``name``, for the table of commands."""
-    if name == "record":  # its everyday commands read files and are written by hand
-        from node.cli.cmd_record import record
-
-        return fill(record, name)
+    if name in BY_HAND:
+        module, _, attribute = BY_HAND[name].partition(":")
+        return fill(getattr(importlib.import_module(module), attribute), name)
     if name not in FAMILIES:
         raise AttributeError(name)
     return fill(Group(name, help=FAMILIES[name]), name)
 
 
+# Groups of families whose everyday commands are written by hand; the rest is added to them.
+BY_HAND: Final = {
+    "network": "node.cli.cmd_network:network",
+    "record": "node.cli.cmd_record:record",
+}
 FAMILIES: Final = {
     "identity": "Keys, practitioners, patients, devices, the provider directory.",
     "consent": "Patients' consent: grant, revoke, amend, and what it permits.",
@@ -219,5 +224,6 @@ FAMILIES: Final = {
     "reward": "Closed-loop points for taking part in research.",
     "supply": "Custody of medicines and devices, recalls, exceptions.",
     "governance": "Proposals, votes, legal documents, incidents.",
-    "network": "Members and voters at any height.",
+    "membership": "The own seat in the members' network: ready, rotate, leave.",
+    "network": "Members, voters, eras, quorum, features, at any height.",
 }

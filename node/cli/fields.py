@@ -25,6 +25,7 @@ import nacl.utils
 
 from node.ledger.asking import inner_kind
 from node.record_files import read_bytes
+from node.settings import ID_PATTERN, Address
 
 _UNITS: Final = {"ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 _SPAN: Final = re.compile(r"([+-]?)(\d{1,15})(ms|s|min|h|d)")
@@ -178,3 +179,20 @@ def given_members(kind: type, options: Mapping[str, Any]) -> dict[str, Any]:
             continue
         found[field.name] = list(value) if is_list else value
     return found
+
+
+def address_option(
+    _ctx: click.Context, _param: click.Parameter, value: str | None
+) -> str | None:
+    """Check an option that is HOST:PORT."""
+    try:
+        return None if value is None else str(Address.parse(value))
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def id_option(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
+    """Check an option that is an institution's id."""
+    if not ID_PATTERN.fullmatch(value):
+        raise click.BadParameter("an id matches [a-z0-9][a-z0-9-]{0,62}")
+    return value

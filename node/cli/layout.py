@@ -3,6 +3,7 @@
     config.toml    every setting, explained; those at their default are commented out
     node.key       the four secret keys, encrypted, mode 0600
     node.key.mark  how far they have signed, made and kept by the node itself
+    last-end.json  how the node's last run ended, made by the node itself
     passphrase     only with `--dev` and in dev clusters: opens node.key, mode 0600
     tokens.jsonl   hashes of access tokens, mode 0600
     data/          the ledger, made by the node itself

@@ -188,10 +188,20 @@ class Remote:
             if wait == 0:
                 time.sleep(min(0.2, max(0.0, deadline - time.monotonic())))
 
-    def receipt(self, tx_id: str, *, commitment: str | None, form: str, wait_s: int) -> bytes:
+    def receipt(
+        self,
+        tx_id: str,
+        *,
+        commitment: str | None,
+        form: str,
+        wait_s: int,
+        lineage: bool = True,
+    ) -> bytes:
         """Return a receipt's bytes, ``form`` being its media type."""
         query: dict[str, str | int] = {} if commitment is None else {"commitment": commitment}
         query |= self.consistency
+        if not lineage:
+            query["lineage"] = "none"
         if wait_s:
             query["wait"] = wait_s
         return self.request(

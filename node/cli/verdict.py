@@ -12,9 +12,11 @@ from typing import Any, Final
 
 from node import records
 from node.cli.remote import Remote, pick, rows_of, utc
+from node.cli.trusting import MEMBERS_CHANGED
 from node.errors import ChartsealError
 from node.ledger import receipt as receipts
-from node.ledger.checkpoint import POLICY_BYTES_MAX, CheckpointMalformed, Policy
+from node.ledger.answers import VerifiedAnswer
+from node.ledger.checkpoint import Policy
 from node.ledger.commitment import (
     STATUS_WORDS,
     VERDICT_WORDS,
@@ -23,7 +25,14 @@ from node.ledger.commitment import (
     Verdict,
     judge,
 )
-from node.ledger.receipt import Receipt, ReceiptInvalid, ReceiptMalformed, VerifiedReceipt
+from node.ledger.lineage import Link, Trust
+from node.ledger.receipt import (
+    Reason,
+    Receipt,
+    ReceiptInvalid,
+    ReceiptMalformed,
+    VerifiedReceipt,
+)
 from node.ledger.registry import result_of
 from node.ledger.transaction import parse
 from node.record_files import read_bytes
@@ -50,15 +59,6 @@ class Found:
 # --- receipts -----------------------------------------------------------------------------
 
 
-def read_policy(path: Path) -> Policy:
-    """Return the policy in a file; raises ``ChartsealError`` (policy-invalid)."""
-    raw = read_bytes(path, bytes_max=POLICY_BYTES_MAX)
-    try:
-        return Policy.from_text(raw.decode("utf-8"))
-    except (CheckpointMalformed, UnicodeDecodeError) as error:
-        raise ChartsealError("policy-invalid", f"{path}: {error}") from error
-
-
 def parse_receipt(raw: bytes, where: str) -> Receipt:
     """Return the receipt in tlog-proof text or JSON; raises ``ChartsealError``."""
     try:
@@ -74,26 +74,49 @@ def read_receipt(path: Path) -> Receipt:
     return parse_receipt(read_bytes(path, bytes_max=receipts.JSON_BYTES_MAX), str(path))
 
 
-def prove(receipt: Receipt, policy: Policy) -> VerifiedReceipt:
+def prove(receipt: Receipt, trust: Trust) -> VerifiedReceipt:
     """Return what the receipt proves; raises ``ChartsealError`` with the stable reason."""
     try:
-        return receipts.verify_receipt(receipt, policy)
+        return receipts.verify_receipt(receipt, trust)
     except ReceiptInvalid as error:
+        unknown = error.reason is Reason.QUORUM_MISSING and not receipt.lineage
         raise ChartsealError(
             "verification-failed",
             str(error),
-            hint="do not rely on this receipt; get another one, and the policy from a member "
+            hint=MEMBERS_CHANGED
+            if unknown
+            else "do not rely on this receipt; get another one, and the policy from a member "
             "that you trust",
         ) from error
+
+
+def vouching(
+    links: tuple[Link, ...], proven: VerifiedReceipt | VerifiedAnswer, trust: Trust
+) -> Policy:
+    """Return the policy of the era that signed what was proven."""
+    return trust.extended(links).policy_at(proven.checkpoint_size)
+
+
+def told_of(
+    proven: VerifiedReceipt | VerifiedAnswer, policy: Policy, links: tuple[Link, ...]
+) -> list[str]:
+    """Return the plain lines on who signed a proof, and how they came to be members."""
+    said = [
+        f"signers: {len(proven.signers)} of {len(policy.members)} members cosigned the log, "
+        f"{policy.quorum} are needed: {', '.join(proven.signers)}",
+    ]
+    if proven.epoch is not None and (links or proven.epoch):
+        said.append(
+            f"lineage: they are the members of epoch {proven.epoch}, proven link by link"
+        )
+    return [*said, f"log: {policy.origin} with {proven.checkpoint_size} entries"]
 
 
 def explain(receipt: Receipt, proven: VerifiedReceipt, policy: Policy) -> list[str]:
     """Return one plain line for each check that ``verify_receipt`` made."""
     outcome = result_of(proven.code)
     said = [
-        f"signers: {len(proven.signers)} of {len(policy.members)} members cosigned the log, "
-        f"{policy.quorum} are needed: {', '.join(proven.signers)}",
-        f"log: {policy.origin} with {proven.checkpoint_size} entries",
+        *told_of(proven, policy, receipt.lineage),
         f"inclusion: the transaction is entry {proven.leaf_index} of that log",
         f"height: {proven.height}, sealed in the same log",
         f"time: {utc(proven.time_ms)} (of the block, agreed by the members)",

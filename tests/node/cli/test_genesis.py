@@ -100,7 +100,7 @@ def test_what_is_shown_is_what_founders_compare(tmp_path, cards, engine, tolerat
     genesis = Genesis.decode((out / "genesis.bin").read_bytes())
     assert list(shown) == [
         "network", "network_digest", "created_ms", "engine", "validators", "quorum",
-        "may_stop", "may_lie", "parameters", "institutions",
+        "may_stop", "may_lie", "parameters", "institutions", "policies",
     ]  # fmt: skip
     assert shown["network_digest"] == genesis.network.hex()
     counts = tuple(shown[name] for name in ("validators", "quorum", "may_stop", "may_lie"))
@@ -284,3 +284,36 @@ def test_a_genesis_cut_or_lengthened_is_none(tmp_path, cards, create):
     for wrong in (raw[:-1], raw + b"\0"):
         (tmp_path / "wrong.bin").write_bytes(wrong)
         run("genesis", "show", tmp_path / "wrong.bin", exit_code=78)
+
+
+# --- how they decide ------------------------------------------------------------------------
+
+
+def test_founders_say_how_they_decide(tmp_path, cards, create):
+    create(*cards, "--decide", "membership=2h", "--decide", "engine=0,66.6%")
+    genesis = Genesis.decode((tmp_path / "founded" / "genesis.bin").read_bytes())
+    shown = [(item.topic, item.threshold_bp, item.wait_ms) for item in genesis.policies]
+    assert shown == [("engine", 6660, 0), ("membership", 6666, 7_200_000)]
+    table = run("genesis", "show", tmp_path / "founded" / "genesis.bin").stdout
+    assert "membership  6666" in table
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("membershp=2h", "did you mean membership?"),
+        ("zzz=2h", "there are"),
+        ("keys=soon", "'soon' is no time"),
+        ("keys=+1h", "'+1h' is no time"),
+        ("keys=1h,most", "'most' is no share"),
+        ("keys=1h,49%", "threshold_bp must be"),
+        ("keys=91d", "wait_ms is at most"),
+    ],
+)
+def test_a_decision_rule_that_cannot_be_is_refused(cards, create, word, said):
+    assert said in create(*cards, "--decide", word, exit_code=2).output
+
+
+def test_a_topic_is_decided_one_way(cards, create):
+    twice = ("--decide", "keys=1h", "--decide", "keys=2h")
+    assert "given twice" in create(*cards, *twice, exit_code=2).output

@@ -18,7 +18,7 @@ from tests.support.served_ledger import ServedLedger, run
 
 KEYS = [
     "valid", "words", "question", "say", "params", "answer", "height", "time", "time_ms",
-    "rows", "checkpoint_size", "origin", "quorum", "signers",
+    "rows", "checkpoint_size", "origin", "epoch", "quorum", "signers",
 ]  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from tests.vectors import make_ledger as maker
 VECTORS = Path(__file__).parents[2] / "vectors"
 KEYS = [
     "valid", "tx_id", "outcome", "code", "height", "time", "time_ms", "leaf_index",
-    "checkpoint_size", "origin", "quorum", "signers", "commitment", "record",
+    "checkpoint_size", "origin", "epoch", "quorum", "signers", "commitment", "record",
 ]  # fmt: skip
 
 

@@ -9,10 +9,14 @@ from node.ledger import accel
 from tests.support.served_ledger import ServedLedger, run
 
 KEYS = [
-    "node", "network", "network_digest", "height", "time_ms", "log_size", "time", "engine",
+    "node", "network", "network_digest", "height", "time_ms", "log_size", "time",
+    "standing", "epoch", "era_from_height", "voters", "observers", "engine",
     "role", "round", "leader", "committed", "delivered", "quorum", "members", "heard",
     "low_watermark", "window", "in_flight", "peers", "quorum_connected", "waiting",
     "waiting_bytes", "contradictions", "log_root", "state_root", "accelerator", "stopping",
+    "phase", "disk_low", "disk_free_bytes", "disk_reserve_bytes", "clock_others_ahead_ms",
+    "clock_wrong", "certificate_days_left",
+    "cause", "wrong",
 ]  # fmt: skip
 
 
@@ -40,8 +44,9 @@ def test_json_always_has_every_member(node):
 def test_the_short_screen_and_all_of_it(node):
     short = node.run("status").stdout.splitlines()
     assert [line.split()[0] for line in short] == [
-        "node", "network", "height", "time", "engine", "role", "leader", "peers",
-        "quorum_connected", "waiting", "contradictions", "accelerator",
+        "node", "network", "height", "time", "standing", "epoch", "engine", "role", "leader",
+        "peers", "quorum_connected", "waiting", "contradictions", "phase", "disk_low",
+        "clock_others_ahead_ms", "certificate_days_left", "accelerator", "wrong",
     ]  # fmt: skip
     everything = node.run("status", "--all").stdout.splitlines()
     assert [line.split()[0] for line in everything] == KEYS
