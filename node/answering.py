@@ -25,6 +25,7 @@ from node.ledger import checkpoint as checkpoints
 from node.ledger.asking import NotProvable, Question
 from node.ledger.smt import StateProof
 from node.ledger.tiles import TileLog
+from node.lineage_keeping import links_for
 from storage.store import Snapshot, Store
 
 __all__ = [
@@ -154,6 +155,7 @@ class Answering:
                 seal_path=tuple(log.inclusion_path(base.seal_index, head.size)),
                 checkpoint=note,
                 rows=tuple(answers.Row(key, *traced.rows[key]) for key in sorted(traced.rows)),
+                lineage=links_for(view, note),
             )
 
     def state(self, key: bytes, *, height: int | None = None) -> StateAnswer | None:

@@ -23,7 +23,7 @@ from typing import Final
 import nacl.utils
 
 from consensus import wire
-from node import log
+from node import log, threads
 from node.error_codes import Code, Exit
 from node.errors import ChartsealError, register
 from node.fhir import audit_local
@@ -200,8 +200,7 @@ class AuditLog:
         """
         async with self._batching:
             if await self._settle(timeout_s):
-                loop = asyncio.get_running_loop()
-                job = await loop.run_in_executor(None, self._batch, number)
+                job = await threads.surely(self._batch, number)
                 if job is not None:
                     await self._desk.follow(job, timeout_s=timeout_s)
 
@@ -221,8 +220,7 @@ class AuditLog:
         async with self._batching:
             if not await self._settle(timeout_s):
                 return False
-            loop = asyncio.get_running_loop()
-            job = await loop.run_in_executor(None, self._batch, None)
+            job = await threads.surely(self._batch, None)
             assert job is not None, "a batch of whatever there is"
             await self._desk.follow(job, timeout_s=timeout_s)
         return True

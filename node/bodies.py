@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
 from typing import Final
 
-from consensus.types import Proposal
+from consensus.types import Committee, Proposal
 from node.ledger import block as blocks
 from node.ledger.block import BlockMalformed, Header
 from node.ledger.genesis import Parameters
@@ -41,11 +41,11 @@ def split_txids(txids: bytes) -> list[bytes]:
 
 
 def check_proposal(
-    proposal: Proposal, *, network: bytes, parameters: Parameters, members: Iterable[str]
+    proposal: Proposal, *, network: bytes, parameters: Parameters, committee: Committee
 ) -> Header:
     """Return the header after every check that needs no transaction.
 
-    Raises ``BodyRefused``.
+    ``committee``: of the era that orders that height.  Raises ``BodyRefused``.
     """
     try:
         header = blocks.decode_header(proposal.header)
@@ -61,7 +61,8 @@ def check_proposal(
         (len(ids) > parameters.block_transactions_max, "too many transactions"),
         (len(set(ids)) != len(ids), "a transaction stands twice"),
         (not ids, "an empty block"),
-        (header.proposer not in members, "proposer is not a member"),
+        (committee.index(header.proposer) is None, "proposer is not a member"),
+        (header.epoch != committee.epoch, "made in another epoch"),
     )
     for failed, why in wrong:
         if failed:
@@ -98,7 +99,10 @@ def check_time(
     """
     if header.time_ms <= parent_time_ms:
         raise BodyRefused(f"height {header.height}: time does not advance")
-    if header.time_ms > now_ms + parameters.clock_drift_ms_max:
+    # Where clocks were ahead and came back, the ledger's time is: it may go on, but no faster
+    # than it must, or a liar could drive it.
+    latest = max(now_ms + parameters.clock_drift_ms_max, parent_time_ms + 1)
+    if header.time_ms > latest:
         raise BodyRefused(f"height {header.height}: time is ahead of this node's clock")
 
 

@@ -18,14 +18,18 @@ from node.bodies import Body
 from node.ledger import accel, merkle
 from node.ledger import block as blocks
 from node.ledger.block import Header, Seal
+from node.ledger.eras import ERA_PREFIX, OBSERVERS_KEY, Era, era_digest, era_from
 from node.ledger.execute import Outcome, execute
 from node.ledger.families.evidence import STATE_PREFIX as EVIDENCE_PREFIX
-from node.ledger.genesis import Genesis, Parameters, members_digest
+from node.ledger.genesis import Genesis, Parameters
 from node.ledger.smt import StateTree
 from node.ledger.state import (
+    ENGINE_KEY,
+    EPOCH_KEY,
     INSTITUTION_PREFIX,
     PARAMETERS_KEY,
     SIGNER_PREFIX,
+    SUSPENDED_PREFIX,
     genesis_state,
 )
 from node.ledger.tiles import TileLog
@@ -39,6 +43,11 @@ LEAF_PREFIX: Final = b"leaf/"
 SHARED_PREFIXES: Final = (PARAMETERS_KEY, SIGNER_PREFIX, INSTITUTION_PREFIX)
 SHARED_ROWS_MAX: Final = 4096
 HISTORY_BLOCKS: Final = 10_000
+# Rows that say who orders blocks, and those that say who may connect with which key.
+ERA_ROWS: Final = (EPOCH_KEY, ENGINE_KEY, ERA_PREFIX)
+BELONGING_ROWS: Final = (OBSERVERS_KEY, INSTITUTION_PREFIX, SUSPENDED_PREFIX)
+# What of a block's writes is looked for, in one pass over them.
+_WATCHED: Final = (*ERA_ROWS, *BELONGING_ROWS, *SHARED_PREFIXES, EVIDENCE_PREFIX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +58,12 @@ class TxRow:
     position: int
     leaf_index: int
     code: int
+
+
+def before_snapshot(row: bytes) -> bool:
+    """Return whether a stored row only says that the ledger had the transaction before the
+    snapshot that this node began with; it is then the leaf index, be64."""
+    return row[:1] == b"\x00"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +90,8 @@ class Committed:
     codes: tuple[int, ...]  # result numbers of the new ones, in order
     items: int  # record commitments that the block anchored, for metrics
     evidence: tuple[bytes, ...] = ()  # state keys of the contradictions that it recorded
+    next_era: Era | None = None  # begins above this block, which is the barrier
+    belonging: bool = False  # it touched rows of institutions or the list of observers
 
 
 class Book:
@@ -97,12 +114,13 @@ class Book:
         self._genesis = genesis
         self.network = genesis.network
         self.parameters: Parameters = genesis.parameters
-        self._members_digest = members_digest(0, genesis.validators)
         self._origin_state = genesis_state(genesis)
         self._tree = StateTree(self._read_page)
         self._pages_read: dict[bytes, bytes | None] = {}  # of the block being applied
         self._shared: dict[bytes, bytes | None] = {}
         self.tip = self._load_tip()
+        self.era: Era = era_from(self.read)  # orders the next block
+        self._said_of = (self.era, era_digest(self.era))
         self._log = TileLog(self.tip.log_size, store.tile)
 
     def _load_tip(self) -> Tip:
@@ -167,16 +185,37 @@ class Book:
         if tip.height == 0:
             outcome.writes = {**self._origin_state, **outcome.writes}
         self._pages_read = {}
-        commit, after = self._prepare(body, fresh, outcome, digest, certificate, position)
+        watched = [key for key in outcome.writes if key.startswith(_WATCHED)]
+        era = self._era_after(outcome, watched)
+        decided = _Decided(digest, certificate, position)
+        commit, after = self._prepare(body, fresh, outcome, decided, era)
         if self._history_blocks:
             commit = replace(commit, replaced=self._replaced(commit, seen))
         self._store.commit(commit)
-        self.tip = after
-        if any(key.startswith(SHARED_PREFIXES) for key in outcome.writes):
+        begins = era.epoch != self.era.epoch
+        self.tip, self.era = after, era
+        if any(key.startswith(SHARED_PREFIXES) for key in watched):
             self._shared = {}
         txids = tuple(item.txid for item in body.transactions)
-        evidence = tuple(key for key in outcome.writes if key.startswith(EVIDENCE_PREFIX))
-        return Committed(after, txids, tuple(outcome.codes), outcome.anchored, evidence)
+        evidence = tuple(key for key in watched if key.startswith(EVIDENCE_PREFIX))
+        return Committed(
+            after,
+            txids,
+            tuple(outcome.codes),
+            outcome.anchored,
+            evidence,
+            next_era=era if begins else None,
+            belonging=any(key.startswith(BELONGING_ROWS) for key in watched),
+        )
+
+    def _era_after(self, outcome: Outcome, watched: Sequence[bytes]) -> Era:
+        """Return the era that orders the block above this one."""
+        if not any(key.startswith(ERA_ROWS) for key in watched):
+            return self.era
+        writes = outcome.writes
+        era = era_from(lambda key: writes[key] if key in writes else self.read(key))
+        assert 0 <= era.epoch - self.era.epoch <= 1, "at most one era begins with a block"
+        return era
 
     def _read_page(self, key: bytes) -> bytes | None:
         raw = self._pages_read[key] = self._store.page(key)
@@ -213,12 +252,13 @@ class Book:
         known = self._store.tx_rows([item.txid for item in transactions])
         return [item for item, row in zip(transactions, known, strict=True) if row is None]
 
-    def _state_root(self, outcome: Outcome, height: int) -> "_StateStep":
-        """Return root, pages and bookkeeping; the root moves every ``state_root_every``."""
+    def _state_root(self, outcome: Outcome, height: int, *, barrier: bool) -> "_StateStep":
+        """Return root, pages and bookkeeping; the root moves every ``state_root_every``, and
+        with a barrier, whose state whoever follows the eras has to prove."""
         changed = dict(outcome.writes)
         every = self.parameters.state_root_every
         if every > 1:
-            if height % every:
+            if height % every and not barrier:
                 dirty = [(DIRTY_PREFIX + key, b"") for key in changed]
                 return _StateStep(self.tip.state_root, self.tip.state_height, [], dirty)
             lo, hi = DIRTY_PREFIX, DIRTY_PREFIX[:-1] + b"0"
@@ -237,13 +277,13 @@ class Book:
         body: Body,
         fresh: list[Transaction],
         outcome: Outcome,
-        digest: bytes,
-        certificate: bytes,
-        position: int,
+        decided: "_Decided",
+        era: Era,
     ) -> tuple[BlockCommit, Tip]:
         tip, header = self.tip, body.header
-        step = self._state_root(outcome, header.height)
-        seal = self._seal(header, digest, outcome.codes, step)
+        barrier = era.epoch != self.era.epoch
+        step = self._state_root(outcome, header.height, barrier=barrier)
+        seal = self._seal(header, decided.digest, outcome.codes, step, era)
         seal_data = seal.encode()
         leaves = [item.txid for item in fresh]
         tiles = self._log.extend([*leaves, merkle.leaf_hash(seal_data)])
@@ -258,8 +298,8 @@ class Book:
         index += outcome.index
         after = Tip(
             header.height,
-            digest,
-            position,
+            decided.digest,
+            decided.position,
             header.time_ms,
             self._log.size,
             log_root,
@@ -269,11 +309,11 @@ class Book:
         )
         commit = BlockCommit(
             height=header.height,
-            digest=digest,
+            digest=decided.digest,
             header=header.encode(),
             txids=b"".join(item.txid for item in body.transactions),
-            certificate=certificate,
-            position=position,
+            certificate=decided.certificate,
+            position=decided.position,
             seal=seal_data,
             first_index=first,
             count=len(fresh),
@@ -291,8 +331,10 @@ class Book:
         return commit, after
 
     def _seal(
-        self, header: Header, digest: bytes, codes: list[int], step: "_StateStep"
+        self, header: Header, digest: bytes, codes: list[int], step: "_StateStep", era: Era
     ) -> Seal:
+        if self._said_of[0] is not era:
+            self._said_of = (era, era_digest(era))
         return Seal(
             height=header.height,
             parent_seal=self.tip.seal_digest,
@@ -303,7 +345,7 @@ class Book:
             results_root=blocks.results_root(codes),
             state_height=step.height,
             state_root=step.root,
-            members_digest=self._members_digest,
+            members_digest=self._said_of[1],
         )
 
 
@@ -320,6 +362,15 @@ def _tx_rows(
         (item.txid, codec.encode_typed([height, places[item.txid], first + at, code]))
         for at, (item, code) in enumerate(zip(fresh, codes, strict=True))
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """What ordering says of the block: its digest, its proof, the engine's coordinate."""
+
+    digest: bytes
+    certificate: bytes
+    position: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,36 +14,38 @@ Nothing else is written to it.  A crash here leaves only scratch files behind.
 """
 
 import tempfile
+from bisect import bisect_right
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
-from itertools import islice
+from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Final
 
 from consensus.codec import Malformed
-from consensus.engine import Dialect
-from consensus.pbft.dialect import DIALECT as PBFT
-from consensus.raft.dialect import DIALECT as RAFT
 from consensus.types import Proposal
 from node.bodies import Body, BodyRefused, check_proposal, holds_barrier
 from node.book import Book
-from node.ledger import accel, checkpoint, transaction
+from node.engines import dialects
+from node.ledger import accel, transaction
 from node.ledger import block as blocks
 from node.ledger.block import BlockMalformed
-from node.ledger.checkpoint import CheckpointMalformed, Policy
+from node.ledger.eras import Era
 from node.ledger.genesis import Genesis
 from node.ledger.pages import EMPTY
 from node.ledger.smt import StateTree
 from node.ledger.transaction import TransactionMalformed
-from node.members import committee_of
-from node.publish import policy_of
+from node.lineage_check import check_links
+from node.roots import checkpoint_findings, differences, policy_at, verifiers
+from node.roster import Rules, founding_rules
 from node.signing import check_mark
-from storage import keys
+from storage import keys, tables
 from storage.blocks import BlockRow
 from storage.check import CheckReport, Code, Finding, Progress, check
 from storage.errors import Corrupt, StorageFailure
 from storage.history import History
 from storage.kv import KV
+from storage.layout import KV_NAME
 from storage.level import LevelKV
 from storage.segments import Segments
 from storage.store import Store
@@ -95,6 +97,11 @@ def check_ledger(
 
     def verify(store: Store) -> Iterable[Finding]:
         marked = [] if key_path is None else list(check_mark(store, genesis, key_path))
+        if store.lowest_body() > 1:
+            # What was pruned cannot be executed again: everything else is compared with roots.
+            held = (v(store) for v in verifiers(policy_at(genesis, store), scratch_dir))
+            rest = chain(chain.from_iterable(held), check_links(store, genesis))
+            return [*marked, *islice(rest, FINDINGS_MAX)]
         with tempfile.TemporaryDirectory(prefix="chartseal-check-", dir=scratch_dir) as where:
             audit = _Audit(store, genesis, Path(where), progress)
             with closing(audit.run()) as findings:
@@ -104,9 +111,21 @@ def check_ledger(
         store = Store.open(data_dir, network=genesis.network)
     except StorageFailure as failure:
         finding = Finding(Code.KV_UNREADABLE, str(data_dir), str(failure))
-        return CheckReport(0, 0, 0, 0, (finding,))
+        return CheckReport(0, 0, 0, 0, (finding, *_located(data_dir, deep=True)))
     with store:
-        return check(store, verifiers=[verify], progress=progress)
+        report = check(store, verifiers=[verify], progress=progress)
+    deep = any(item.code is Code.KV_UNREADABLE for item in report.findings)
+    return replace(report, findings=(*report.findings, *_located(data_dir, deep=deep)))
+
+
+def _located(data_dir: Path, *, deep: bool) -> Iterator[Finding]:
+    """Yield where LevelDB's files are damaged; ``deep``: also what it reads all the time."""
+    kv_dir = data_dir / KV_NAME
+    if not kv_dir.is_dir():
+        return
+    for item in tables.locate(kv_dir, deep=deep):
+        where = f"{KV_NAME}/{item.path.name}:{item.offset}"
+        yield Finding(Code.KV_DAMAGED, where, f"{item.what}, {item.size} bytes")
 
 
 class _ScratchKV(LevelKV):
@@ -155,8 +174,9 @@ class _Audit:
         self._genesis = genesis
         self._directory = directory
         self._progress = progress
-        self._committee = committee_of(genesis)
-        self._dialect: Dialect = PBFT if genesis.engine == "pbft" else RAFT
+        # What the replay finds: certificates and checkpoints are of the era of their height.
+        self._eras: list[Rules] = [founding_rules(genesis)]
+        self._dialects = dialects(genesis)
         applied = store.applied()
         self._top = 0 if applied is None else applied.height
         self._state_height = 0 if applied is None else applied.state_height
@@ -173,7 +193,8 @@ class _Audit:
                 whole = False
                 yield stopped.finding
             yield from self._compare(scratch.store, whole=whole)
-        yield from self._checkpoints()
+        yield from checkpoint_findings(self._store, lambda at: self._rules(at).policy)
+        yield from check_links(self._store, self._genesis)
 
     def _read_history(self) -> Iterator[Finding]:
         """Find out from where on what blocks replaced must be there and complete."""
@@ -197,8 +218,18 @@ class _Audit:
             if not self._certified(proposal, certificate):
                 yield _wrong(f"certificate of block {height}", "does not prove the block")
             scratch.apply(body, row, certificate)
+            self._follow(scratch.book.era)
             if height == self._state_height:
                 yield from self._state_from_nothing(scratch.store, row)
+
+    def _follow(self, era: Era) -> None:
+        if era.epoch != self._eras[-1].era.epoch:
+            origin, network = self._genesis.origin, self._genesis.network
+            self._eras.append(Rules.of(era, origin=origin, network=network))
+
+    def _rules(self, height: int) -> Rules:
+        at = bisect_right(self._eras, height, key=lambda rules: rules.era.from_height)
+        return self._eras[at - 1]
 
     def _block(self, height: int) -> tuple[BlockRow, Body, bytes]:
         """Return a block with every signature in it verified, or stop the replay."""
@@ -237,7 +268,7 @@ class _Audit:
                 proposal,
                 network=self._genesis.network,
                 parameters=self._genesis.parameters,
-                members=self._committee.ids,
+                committee=self._rules(row.height).committee,
             )
             above = self._store.block(row.height - 1)
             parent = self._genesis.network if above is None else above.digest
@@ -249,11 +280,12 @@ class _Audit:
         return proposal
 
     def _certified(self, proposal: Proposal, certificate: bytes) -> bool:
+        rules = self._rules(proposal.height)
         try:
-            checks = self._dialect.certificate_checks(
+            checks = self._dialects[rules.era.engine].certificate_checks(
                 certificate,
                 proposal=proposal,
-                committee=self._committee,
+                committee=rules.committee,
                 network=self._genesis.network,
             )
         except Malformed:
@@ -276,7 +308,7 @@ class _Audit:
             stored = ((keys.PAGE + key, page) for key, page in self._store.iter_pages())
             yield from (
                 _wrong(f"state page {key[1:].hex()}", f"built from its pairs: {how}")
-                for key, how in _differences(stored, built)
+                for key, how in differences(stored, built)
             )
         finally:
             pages.close()
@@ -292,37 +324,11 @@ class _Audit:
             letters -= _HISTORY
         stored = _rows(self._store, letters, floor)
         again = _rows(scratch, letters, floor)
-        for key, how in _differences(stored, again):
+        for key, how in differences(stored, again):
             if how == "not expected" and not whole:
                 continue
             code, word = _WORDS[key[:1]]
             yield Finding(code, f"{word} {key[1:].hex()[:80]}", f"executed again: {how}")
-
-    def _checkpoints(self) -> Iterator[Finding]:
-        policy = policy_of(self._genesis)
-        newest = self._store.latest_checkpoint()
-        if newest is not None and newest[0] > self._top:
-            yield _wrong(f"checkpoint {newest[0]}", f"above the applied height {self._top}")
-        for height in range(1, self._top + 1):
-            note = self._store.checkpoint(height)
-            if note is None:
-                continue
-            why = self._refusal(note, height, policy)
-            if why is not None:
-                yield _wrong(f"checkpoint {height}", why)
-
-    def _refusal(self, note: bytes, height: int, policy: Policy) -> str | None:
-        try:
-            head, _ = checkpoint.parse_note(note)
-            signers = checkpoint.count_valid(note, policy)
-            row = self._store.block(height)
-        except (CheckpointMalformed, Corrupt) as error:
-            return str(error)
-        if row is None or (head.size, head.root) != (row.log_size, row.log_root):
-            return f"size {head.size} or its root is not the block's"
-        if len(signers) < policy.quorum:
-            return f"{len(signers)} valid cosignatures, {policy.quorum} needed"
-        return None
 
 
 def _wrong(where: str, detail: str) -> Finding:
@@ -334,7 +340,7 @@ def _rows(store: Store, letters: frozenset[bytes], floor: int) -> Pairs:
 
     What blocks up to ``floor`` replaced waits for its end and is passed over.
     """
-    own = (keys.SCHEMA, keys.TAIL, keys.HISTORY)
+    own = (keys.SCHEMA, keys.TAIL, keys.HISTORY, keys.LOWEST, keys.PRUNED)
     return (
         (key, value)
         for key, value in store.scan_all()
@@ -342,20 +348,3 @@ def _rows(store: Store, letters: frozenset[bytes], floor: int) -> Pairs:
         and key not in own
         and (key[:1] not in _HISTORY or int.from_bytes(key[-8:], "big") > floor)
     )
-
-
-def _differences(left: Pairs, right: Pairs) -> Iterator[tuple[bytes, str]]:
-    """Merge two ascending walks and yield each key at which they differ, and how."""
-    ours, theirs = next(left, None), next(right, None)
-    while ours is not None or theirs is not None:
-        if theirs is None or (ours is not None and ours[0] < theirs[0]):
-            assert ours is not None
-            yield ours[0], "not expected"
-            ours = next(left, None)
-        elif ours is None or theirs[0] < ours[0]:
-            yield theirs[0], "missing"
-            theirs = next(right, None)
-        else:
-            if ours[1] != theirs[1]:
-                yield ours[0], "another value"
-            ours, theirs = next(left, None), next(right, None)

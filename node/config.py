@@ -19,12 +19,15 @@ from typing import Any, Final
 from node.errors import ChartsealError
 from node.settings import (
     ENVIRONMENT_PREFIX,
+    HOST_PATTERN,
     ID_PATTERN,
     P2P,
     SECTIONS,
     SETTINGS,
     Address,
     Api,
+    Archive,
+    Backup,
     Consensus,
     Keystore,
     Limits,
@@ -32,7 +35,9 @@ from node.settings import (
     Network,
     Node,
     Ops,
+    Recovery,
     Setting,
+    Snapshots,
     Storage,
     address,
     typed,
@@ -57,6 +62,10 @@ class Config:
     ops: Ops
     keystore: Keystore
     storage: Storage
+    snapshots: Snapshots
+    recovery: Recovery
+    backup: Backup
+    archive: Archive
     consensus: Consensus
     limits: Limits
     log: Log
@@ -275,6 +284,9 @@ def _check(config: Config) -> None:
         raise ConfigError(
             "config-insecure", f"api.listen is {api.listen} without TLS; loopback only"
         )
+    advertised = config.p2p.advertise
+    if advertised is not None and not HOST_PATTERN.fullmatch(advertised.host):
+        raise ConfigError("config-invalid", f"p2p.advertise: no host {advertised.host!r}")
     if config.node.id in config.peers:
         raise ConfigError("config-invalid", f"peers.{config.node.id} is this node itself")
     taken = [

@@ -22,7 +22,7 @@ from node.ledger.answers import ROWS_BYTES_MAX, ROWS_MAX
 from node.ledger.asking import NotProvable
 from node.ledger.pages import PageCorrupt
 from node.ledger.smt import StateProof, StateTree
-from storage.errors import Corrupt
+from storage.errors import Corrupt, Pruned
 from storage.reader import Reader
 
 _WHERE: Final = "the state as of a height"
@@ -65,6 +65,8 @@ def base_at(view: Reader, height: int) -> Base:
     row = view.block(height)
     if row is not None and row.state_height != height:
         row = view.block(row.state_height)
+    if row is None and 0 < height < (lowest := view.lowest()):
+        raise Pruned(lowest)
     if row is None:
         raise HeightUnavailable("the height is not applied, or no state root is at or below it")
     seal = view.seal(row.height)
@@ -156,6 +158,8 @@ class FactsAt:
     ) -> Iterator[tuple[bytes, bytes]]:
         if not self._scans:
             raise NotProvable("the index knows the newest height only")
+        if (lowest := self._view.lowest()) > 1:
+            raise Pruned(lowest)  # the index begins there: what it lacks may be older
         return self._view.index_scan(prefix + start, _behind(prefix), limit=limit)
 
 

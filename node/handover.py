@@ -58,20 +58,22 @@ class Transfers(Protocol):
 class Handover:
     """``ask`` runs a question to the engine in the engine's own turn.
 
-    ``newest(member)`` is the newest height that ``member`` is known to have executed.
+    ``engine()`` is the one of the era in force; ``newest(member)`` is the newest height that
+    ``member`` is known to have executed.
     """
 
     def __init__(
         self,
         *,
         self_id: NodeId,
-        engine: Engine,
+        engine: Callable[[], Engine],
         ask: Callable[[Callable[[], bool]], Awaitable[bool]],
         connected: Callable[[], Sequence[str]],
         newest: Callable[[str], int],
         patience_s: float,
     ) -> None:
         self.results: Counter[str] = Counter()
+        self.pending: NodeId | None = None  # who is to lead, while that is awaited
         self._self_id = self_id
         self._engine = engine
         self._ask = ask
@@ -93,7 +95,7 @@ class Handover:
         return leader
 
     async def _transfer(self, to: NodeId | None) -> NodeId:
-        engine = self._engine
+        engine = self._engine()
         if not isinstance(engine, Transfers):
             raise ChartsealError("transfer-unsupported", engine.status().engine)
         target = self._best() if to is None else to
@@ -101,21 +103,28 @@ class Handover:
             raise ChartsealError("transfer-refused", "no other member is heard and connected")
         if engine.status().leader == target:
             raise ChartsealError("transfer-refused", f"{target} leads already")
-        if not await self._ask(lambda: engine.transfer(target)):
+        if not await self._ask(lambda: self._transfer_now(target)):
             raise ChartsealError("transfer-refused", f"{target} cannot lead, or nobody does")
+        self.pending = target
         try:
             async with asyncio.timeout(self._patience_s):
                 # Engines have no event for it, and this is rare.
-                while engine.status().leader != target:  # noqa: ASYNC110
+                while self._engine().status().leader != target:  # noqa: ASYNC110
                     await asyncio.sleep(POLL_S)
         except TimeoutError:
             detail = f"{target} does not lead after {self._patience_s:g} s"
             raise ChartsealError("transfer-incomplete", detail) from None
+        finally:
+            self.pending = None
         return target
+
+    def _transfer_now(self, target: NodeId) -> bool:
+        engine = self._engine()  # another era's, when one began meanwhile
+        return isinstance(engine, Transfers) and engine.transfer(target)
 
     async def before_stop(self) -> None:
         """Hand leadership over if we have it; gives up in silence, a stop is never refused."""
-        if self._engine.status().role != "leader" or self._best() is None:
+        if self._engine().status().role != "leader" or self._best() is None:
             return
         try:
             async with asyncio.timeout(STOP_S_MAX):
@@ -125,7 +134,7 @@ class Handover:
 
     def _best(self) -> NodeId | None:
         """Return the connected, lately heard member that has executed most."""
-        status = self._engine.status()
+        status = self._engine().status()
         present = set(self._connected()).intersection(status.heard)
         others = sorted(present - {self._self_id, status.leader})
         return NodeId(max(others, key=self._newest)) if others else None

@@ -24,8 +24,16 @@ HELD_PER_PEER_MAX: Final = 64
 PARENT_S: Final = 10.0
 
 
+def wall_ms() -> int:
+    """Return this machine's wall clock in milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
 class Holding:
-    """``step(peer, message)`` takes what is complete; ``spawn`` runs what waits."""
+    """``step(peer, message, epoch)`` takes what is complete; ``spawn`` runs what waits.
+
+    ``epoch``: the one in force when the message was checked, handed through.
+    """
 
     def __init__(
         self,
@@ -36,7 +44,7 @@ class Holding:
         supply: Supply,
         book: Book,
         dropped: Counter[str],
-        step: Callable[[NodeId, Any], None],
+        step: Callable[[NodeId, Any, int], None],
         spawn: Callable[[Coroutine[Any, Any, None], str], None],
     ) -> None:
         self._self_id = self_id
@@ -49,8 +57,14 @@ class Holding:
         self._spawn = spawn
         self._held: Counter[str] = Counter()
         self._moved = asyncio.Condition()
+        self.wall_ms: Callable[[], int] = wall_ms
 
-    def admit(self, peer: NodeId, message: Any) -> None:
+    @property
+    def held(self) -> int:
+        """How many messages wait."""
+        return self._held.total()
+
+    def admit(self, peer: NodeId, message: Any, epoch: int) -> None:
         """Step ``message`` now, or hold it until the bodies it speaks of are here."""
         proposals = self._dialect.proposals(message)
         own = peer == self._self_id
@@ -62,16 +76,23 @@ class Holding:
             except BodyRefused:
                 self._dropped["body-refused"] += 1
                 return
-            self._step(peer, message)
+            self._step(peer, message, epoch)
             return
         if self._held[peer] >= HELD_PER_PEER_MAX:
             self._dropped["held-full"] += 1
             return
         self._held[peer] += 1
-        self._spawn(self._hold(peer, message, proposals, fresh=fresh), "held-message")
+        held = self._hold(peer, message, proposals, epoch, fresh=fresh)
+        self._spawn(held, "held-message")
 
     async def _hold(
-        self, peer: NodeId, message: Any, proposals: tuple[Proposal, ...], *, fresh: bool
+        self,
+        peer: NodeId,
+        message: Any,
+        proposals: tuple[Proposal, ...],
+        epoch: int,
+        *,
+        fresh: bool,
     ) -> None:
         try:
             for proposal in proposals:
@@ -90,7 +111,7 @@ class Holding:
             return
         finally:
             self._held[peer] -= 1
-        self._step(peer, message)
+        self._step(peer, message, epoch)
 
     async def _timely(self, proposal: Proposal) -> bool:
         """Apply the time rule once the parent is known; False when it never was."""
@@ -114,7 +135,7 @@ class Holding:
         check_time(
             body.header,
             parent_time_ms=parent_ms,
-            now_ms=time.time_ns() // 1_000_000,
+            now_ms=self.wall_ms(),
             parameters=self._book.parameters,
         )
         return True

@@ -94,6 +94,11 @@ class Intake:
         self.verified = 0
         self.refused = 0
 
+    @property
+    def waiting(self) -> int:
+        """Calls of ``submit`` whose transactions are not all verified."""
+        return len(self._jobs)
+
     async def submit(
         self, raws: Sequence[bytes], *, typed: bool = False
     ) -> tuple[list[Answer], list[Transaction]]:

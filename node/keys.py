@@ -110,6 +110,11 @@ class NodeKeys:
         one, two, three, four = (nacl.utils.random(SEED_BYTES) for _ in range(4))
         return cls(node, (one, two, three, four))
 
+    def renewed(self) -> "NodeKeys":
+        """Return keys with a new consensus and cosigner key; the other two stay."""
+        two, three = (nacl.utils.random(SEED_BYTES) for _ in range(2))
+        return NodeKeys(self.node, (self._seeds[0], two, three, self._seeds[3]))
+
     def unseal(self, sealed: bytes) -> bytes | None:
         """Return the content of a box sealed to ``public.encryption``; None if it is not."""
         try:
@@ -179,6 +184,18 @@ def load(path: Path, passphrase: bytes) -> NodeKeys:
     if version != VERSION or stated != (node, keys.public.plain()):
         raise KeystoreError("keystore-malformed", f"{path}: public keys are of other seeds")
     return keys
+
+
+def kdf_of(path: Path) -> Kdf:
+    """Return the limits with which the file at ``path`` is encrypted; see ``load``."""
+    try:
+        found = _read_envelope(path)["kdf"]
+        kdf = Kdf(found["operations"], found["memory_bytes"])
+    except (KeyError, TypeError) as error:
+        raise KeystoreError("keystore-malformed", f"{path}: a field is missing") from error
+    if not _bounded(kdf):
+        raise KeystoreError("keystore-malformed", f"{path}: unknown limits")
+    return kdf
 
 
 def load_public(path: Path) -> tuple[str, PublicKeys]:

@@ -43,6 +43,15 @@ class Mempool:
         self._org_bytes: dict[str, int] = {}
         self._org_count: dict[str, int] = {}
         self.bytes = 0
+        self.turned_away = 0  # for lack of room
+
+    @property
+    def transactions_max(self) -> int:
+        return self._limits.transactions_max
+
+    def ids(self) -> frozenset[TxId]:
+        """Return what waits now."""
+        return frozenset(self._entries)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -80,6 +89,7 @@ class Mempool:
         """Take ``transaction`` when there is room."""
         admission = self.room(transaction)
         if admission is not Admission.ADDED:
+            self.turned_away += admission is not Admission.KNOWN
             return admission
         txid, org, size = transaction.txid, transaction.payload.org, len(transaction.raw)
         self._entries[txid] = Entry(transaction, now_ms)

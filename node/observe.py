@@ -20,10 +20,12 @@ from prometheus_client.registry import Collector
 
 from node.intake import Intake
 from node.ledger import accel
+from node.life_metrics import life_metrics
 from node.looplag import LoopLag
 from node.net.statistics import Statistics
 from node.replica import Replica
 from node.reporting import Reporter
+from node.roster import ROLES
 from node.service import Service
 
 
@@ -60,17 +62,21 @@ class NodeCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield from self._ledger()
+        yield from self._members()
         yield from self._consensus()
         yield from self._evidence()
         yield from self._pool()
+        yield from self._upkeep()
         yield from self._network()
         yield from self._loop()
+        yield from life_metrics(self._service)
+        yield from self._snapshots()
 
     def _ledger(self) -> Iterator[Metric]:
         build = GaugeMetricFamily(
             "chartseal_build_info", "Always 1.", labels=["version", "crypto", "engine"]
         )
-        engine = self._service.genesis.engine
+        engine = self._service.roster.now.era.engine
         build.add_metric([version("chartseal"), accel.backend(), engine], 1)
         yield build
         backend = GaugeMetricFamily(
@@ -109,6 +115,18 @@ class NodeCollector(Collector):
             "store_syncs", "Times that the disk was waited for, by file.", "kind", syncs
         )
         yield _gauge("disk_free_bytes", "Free space.", self._service.disk.free_bytes)
+
+    def _members(self) -> Iterator[Metric]:
+        roster = self._service.roster
+        era = roster.now.era
+        yield _gauge("epoch", "How often voters, their keys or the engine changed.", era.epoch)
+        yield _gauge("era_from_height", "First height of the era in force.", era.from_height)
+        yield _gauge("voters", "Voting members of the era in force.", len(roster.voters))
+        yield _gauge("observers", "Members that follow without voting.", len(roster.observers))
+        role = GaugeMetricFamily("chartseal_role", "1 for what this node is.", labels=["role"])
+        for name in ROLES:
+            role.add_metric([name], roster.role == name)
+        yield role
 
     def _consensus(self) -> Iterator[Metric]:
         status, counters = self._service.engine_status(), self._replica.counters
@@ -179,6 +197,26 @@ class NodeCollector(Collector):
         yield _counter("signatures_verified", "Transaction signatures.", self._intake.verified)
         yield _counter("intake_refused", "Refused at intake.", self._intake.refused)
 
+    def _upkeep(self) -> Iterator[Metric]:
+        upkeep, scrub = self._service.upkeep, self._service.scrub
+        if upkeep is None or scrub is None:
+            return
+        acts = {f"{what}-done": count for what, count in upkeep.done.items()}
+        acts |= {f"{what}-failed": count for what, count in upkeep.failed.items()}
+        yield _labelled("upkeep", "Backups, archive steps, prunings, by end.", "act", acts)
+        made = GaugeMetricFamily(
+            "chartseal_backup_time_seconds", "When the newest backup was made, 0: never."
+        )
+        made.add_metric([], upkeep.backup_ms / 1000)
+        yield made
+        yield _gauge("backup_height", "Height of the newest backup.", upkeep.backup_height)
+        lowest = self._service.store.lowest_body()
+        yield _gauge("store_lowest_body", "Lowest height whose body is kept.", lowest)
+        yield _counter("scrub_read_bytes", "Bytes read again.", scrub.bytes_read)
+        yield _counter("scrub_rounds", "Times everything was read again.", scrub.rounds)
+        yield _labelled("scrub_damage", "Damage found on disk.", "kind", scrub.found)
+        yield _labelled("scrub_mended", "Damage mended.", "kind", scrub.mended)
+
     def _loop(self) -> Iterator[Metric]:
         lag = self._loop_lag
         family = HistogramMetricFamily(
@@ -186,6 +224,33 @@ class NodeCollector(Collector):
         )
         family.add_metric([], lag.buckets(), lag.sum_s)
         yield family
+
+    def _snapshots(self) -> Iterator[Metric]:
+        yield _gauge(
+            "ledger_lowest_height",
+            "Lowest block that this node has.",
+            self._service.store.lowest(),
+        )
+        rooms = self._service.snapshots
+        faults = CounterMetricFamily(
+            "chartseal_snapshot_peer_faults",
+            "Snapshots or parts of them that a member did not give as it should.",
+            labels=["peer", "why"],
+        )
+        if rooms is None:
+            return
+        shelf, sync = rooms.shelf, rooms.sync.counters
+        yield _gauge("snapshot_height", "Newest snapshot of this node.", shelf.newest() or 0)
+        results = {"made": shelf.made, "failed": shelf.failed}
+        yield _labelled("snapshots", "Snapshots made since start.", "result", results)
+        yield _counter("snapshot_chunks_taken", "Chunks taken from others.", sync.chunks)
+        yield _counter("snapshot_bytes_taken", "Their bytes.", sync.bytes)
+        yield _gauge(
+            "snapshot_chunks_left", "Chunks missing of what is being taken.", sync.chunks_left
+        )
+        for (peer, why), count in sync.faults.items():
+            faults.add_metric([peer, why], count)
+        yield faults
 
     def _network(self) -> Iterator[Metric]:
         stats = self._statistics

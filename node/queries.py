@@ -10,30 +10,26 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from consensus import wire
-from consensus.codec import Malformed
 from node.answering import Answered, Answering, StateAnswer
-from node.book import LEAF_PREFIX, Book, TxRow
+from node.book import LEAF_PREFIX, Book, TxRow, before_snapshot
 from node.ledger import block as blocks
-from node.ledger import checkpoint as checkpoints
-from node.ledger import merkle, transaction
+from node.ledger import transaction
 from node.ledger.answers import Answer
 from node.ledger.facts import records
 from node.ledger.families import evidence, record, record_custody
 from node.ledger.families.evidence import EvidenceRow
-from node.ledger.receipt import Item, Receipt
+from node.ledger.receipt import Receipt
 from node.ledger.tiles import TileLog
 from node.ledger.transaction import OPS_MAX, Transaction
+from node.receipts import ReceiptPending, codes_of, item_of, receipt_of
 from node.touched import Touched, touched
-from storage.blocks import BlockRow
-from storage.store import Snapshot, Store
+from storage.errors import Pruned
+from storage.store import Store
+
+__all__ = ["Queries", "ReceiptPending"]
 
 RECORD_OCCURRENCES_MAX: Final = 64
-
-
-class ReceiptPending(Exception):
-    """The transaction is applied; a quorum has not cosigned a tree head over it yet."""
-
-    code = "receipt-pending"
+_BEGINNINGS: Final = ("anchor", "item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +89,33 @@ class Queries:
         self.answering = Answering(store, book)
 
     def tx_row(self, txid: bytes) -> TxRow | None:
+        """Return where it stands; raises ``Pruned`` if that is before this node's snapshot."""
         raw = self._store.tx_row(txid)
-        return None if raw is None else wire.decode(TxRow, raw, size_max=256)
+        if raw is None:
+            return None
+        if before_snapshot(raw):
+            raise Pruned(self._store.lowest())
+        return wire.decode(TxRow, raw, size_max=256)
+
+    def _row_in_body(self, txid: bytes) -> TxRow | None:
+        """Like ``tx_row`` for a body at hand; None: it repeats what is not here any more."""
+        try:
+            row = self.tx_row(txid)
+        except Pruned:
+            return None
+        assert row is not None, "a transaction in a body is applied"
+        return row
+
+    def outcome_at(self, txid: bytes, height: int) -> int | None:
+        """Return the result number of one in the body of ``height``; None: it repeats."""
+        row = self._row_in_body(txid)
+        return row.code if row is not None and row.height == height else None
 
     def block(self, height: int) -> BlockView | None:
         row = self._store.block(height)
         if row is None:
+            if 0 < height < (lowest := self._store.lowest()):
+                raise Pruned(lowest)
             return None
         header = blocks.decode_header(row.header)
         certificate = self._store.certificate(height) or b""
@@ -110,7 +127,7 @@ class Queries:
             header.time_ms,
             header.proposer,
             ids,
-            _codes(row),
+            codes_of(row),
             row.first_index,
             row.count,
             row.log_size,
@@ -128,11 +145,9 @@ class Queries:
         return row, self.transactions(row.height)[row.position]
 
     def transactions(self, height: int) -> list[Transaction]:
-        """Return the transactions in the body of an applied block."""
-        row = self._store.block(height)
-        assert row is not None, "asked for an applied height"
-        body = self._store.body(row.digest)
-        assert body is not None, "applied blocks keep their bodies"
+        """Return the transactions in the body of an applied block; raises ``Pruned``."""
+        body = self._store.body_of(height)
+        assert body is not None, "asked for an applied height"
         _header, raws = blocks.decode_body(body, size_max=len(body))
         return [tx for tx, _ in transaction.open_all(raws)]
 
@@ -141,21 +156,32 @@ class Queries:
 
     # --- receipts ----------------------------------------------------------------------------
 
-    def receipt(self, txid: bytes, *, commitment: bytes | None = None) -> Receipt | None:
+    def receipt(
+        self,
+        txid: bytes,
+        *,
+        commitment: bytes | None = None,
+        given: Transaction | None = None,
+    ) -> Receipt | None:
         """Return the receipt of ``txid``; with ``commitment``, for that item of its batch.
 
         None when the transaction is not on the ledger or holds no such item; raises
-        ``ReceiptPending`` while no certified checkpoint covers its block.
+        ``ReceiptPending`` while no certified checkpoint covers its block, ``Pruned`` when its
+        bytes are not kept here; then whoever has them brings them as ``given``.
         """
-        found = self.transaction(txid)
+        if given is None:
+            found = self.transaction(txid)
+        else:
+            row = self.tx_row(given.txid)
+            found = None if row is None or given.txid != txid else (row, given)
         if found is None:
             return None
         where, tx = found
-        item = None if commitment is None else _item(tx, commitment)
+        item = None if commitment is None else item_of(tx, commitment)
         if commitment is not None and item is None:
             return None
         with self._store.snapshot() as view:
-            return _receipt(view, where, tx, item)
+            return receipt_of(view, where, tx, item)
 
     def consistency(self, old: int, new: int) -> tuple[bytes, ...] | None:
         """Return the proof that the log of ``new`` leaves extends that of ``old``."""
@@ -168,9 +194,17 @@ class Queries:
     # --- records -----------------------------------------------------------------------------
 
     def record(self, commitment: bytes) -> RecordView | None:
+        """Return what is known of a commitment; None when the ledger does not have it.
+
+        A node that began with a snapshot knows occurrences from there on.  Raises ``Pruned``
+        unless it saw the record begin.
+        """
         prefix = record.commitment_prefix(commitment)
         rows = self._store.index_scan(prefix, prefix + b"\xff", limit=RECORD_OCCURRENCES_MAX)
         occurrences = tuple(self._occurrence(key[len(prefix) :], kind) for key, kind in rows)
+        lowest = self._store.lowest()
+        if lowest > 1 and (not occurrences or occurrences[0].kind not in _BEGINNINGS):
+            raise Pruned(lowest)
         if not occurrences:
             return None
         raw = self._store.state_get(self._row_key(commitment, occurrences[0]))
@@ -202,7 +236,12 @@ class Queries:
         return records.item_key(proof.root, commitment)
 
     def records_by_tag(self, tag: bytes) -> list[bytes]:
-        """Return the commitments anchored under a one-time subject tag, oldest first."""
+        """Return the commitments anchored under a one-time subject tag, oldest first.
+
+        Raises ``Pruned`` on a node that began with a snapshot: earlier ones are not known.
+        """
+        if (lowest := self._store.lowest()) > 1:
+            raise Pruned(lowest)
         prefix = record.tag_prefix(tag)
         rows = self._store.index_scan(prefix, prefix + b"\xff", limit=RECORD_OCCURRENCES_MAX)
         return [value[:32] for _, value in rows]
@@ -302,8 +341,7 @@ class Queries:
         for position, tx in enumerate(self.transactions(height), start=1):
             if position <= after_index:
                 continue
-            row = self.tx_row(tx.txid)
-            assert row is not None, "a transaction in a body is applied"
+            row = self._row_in_body(tx.txid)
             yield {
                 "cursor": f"{height}.{position}",
                 "type": "transaction",
@@ -311,55 +349,5 @@ class Queries:
                 "tx_id": tx.txid.hex(),
                 "org": tx.payload.org,
                 "kinds": [op.kind for op in tx.payload.ops],
-                "code": row.code,
+                "code": None if row is None else row.code,
             }
-
-
-def _codes(row: BlockRow) -> tuple[int, ...]:
-    raw = row.results
-    return tuple(int.from_bytes(raw[at : at + 2], "big") for at in range(0, len(raw), 2))
-
-
-def _item(tx: Transaction, commitment: bytes) -> Item | None:
-    """Return the path of ``commitment`` in a batch of ``tx`` whose leaves are inline."""
-    for op in tx.payload.ops:
-        if op.kind != "record.batch":
-            continue
-        try:
-            body = wire.from_value(record.Batch, op.body)
-        except Malformed:  # a transaction that failed for it is on the ledger all the same
-            continue
-        leaves = [body.leaves[at : at + 32] for at in range(0, len(body.leaves), 32)]
-        if commitment not in leaves:
-            continue
-        index = leaves.index(commitment)
-        hashes = [merkle.leaf_hash(leaf) for leaf in leaves]
-        if merkle.root(hashes) != body.root:
-            continue
-        path = merkle.inclusion_path(hashes, index)
-        return Item(commitment, index, body.count, tuple(path))
-    return None
-
-
-def _receipt(view: Snapshot, where: TxRow, tx: Transaction, item: Item | None) -> Receipt:
-    row, seal, applied = view.block(where.height), view.seal(where.height), view.applied()
-    assert row is not None and seal is not None and applied is not None, "one batch"  # noqa: PT018
-    seal_index = row.first_index + row.count
-    newest = view.latest_checkpoint(covering=seal_index)
-    if newest is None:
-        raise ReceiptPending(f"height {where.height}")
-    note = newest[1]
-    head, _signatures = checkpoints.parse_note(note)
-    log = TileLog(applied.log_size, view.tile)
-    outcomes = [merkle.leaf_hash(blocks.result_leaf(code)) for code in _codes(row)]
-    return Receipt(
-        transaction=tx.raw,
-        leaf_index=where.leaf_index,
-        inclusion_path=tuple(log.inclusion_path(where.leaf_index, head.size)),
-        seal=seal,
-        seal_path=tuple(log.inclusion_path(seal_index, head.size)),
-        code=where.code,
-        result_path=tuple(merkle.inclusion_path(outcomes, where.leaf_index - row.first_index)),
-        checkpoint=note,
-        item=item,
-    )

@@ -1,8 +1,8 @@
 """Hops 4 to 7: the one asyncio task that drives the ordering engine.
 
 Owns: the loop "feed everything, drain, persist, sync, send, deliver", proposing when the engine
-wants a block, and the committer that applies blocks beside it (heartbeats must not wait for
-execution).  The order rules themselves are in
+wants a block, and when the rules of an era come into force.  Applying is the committer's,
+beside it: heartbeats must not wait for execution.  The order rules themselves are in
 ``consensus.driver``; this file only does the writing and sending that it is told.
 Bounded: the inbox, decided blocks waiting to be applied.
 """
@@ -10,7 +10,7 @@ Bounded: the inbox, decided blocks waiting to be applied.
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,16 +18,20 @@ from typing import Any, Final, TypeVar
 
 from consensus.codec import Malformed
 from consensus.driver import Driver, Turn
-from consensus.effects import Contradiction, Decided, Envelope, ProposeResult
-from consensus.types import Committee, NodeId, Proposal, Record
+from consensus.effects import Contradiction, Envelope, ProposeResult
+from consensus.standing import Foreign, Hinted, Standing
+from consensus.types import NodeId, Proposal, Record
 from node.blocksync import BlockSync
 from node.bodies import Bodies, Body
-from node.book import Book, Committed
-from node.holding import Holding
+from node.book import Book
+from node.committing import Committer, Following
+from node.early import Early
+from node.holding import Holding, wall_ms
 from node.ledger import accel
 from node.mempool import Mempool
 from node.proposing import AHEAD_MAX, Proposer
 from node.reads import LinearReads
+from node.roster import Rules
 from node.supply import Supply
 from storage.mark import SignMark
 from storage.store import Store
@@ -36,6 +40,7 @@ T = TypeVar("T")
 INPUTS_PER_TURN_MAX: Final = 256
 INBOX_MAX: Final = 8192
 MESSAGE_BYTES_MAX: Final = 4 << 20
+SLOW_WRITE_MS: Final = 100  # noted from here on
 UNWRITTEN_MAX: Final = 1024  # records that no promise rests on and that are not written yet
 
 
@@ -47,6 +52,9 @@ class ReplicaCounters:
     proposals: int = 0
     promised_height: int = 0  # highest block whose body we made durable for a vote
     low_watermark: int = 0  # newest height that a quorum cosigned, as the engine was told
+    applied_ms: int | None = None  # when the newest block was applied, monotonic
+    # Writes of records that took long: when and how long, milliseconds.
+    slow_writes: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=32))
     dropped: Counter[str] = field(default_factory=Counter)
     messages_in: Counter[str] = field(default_factory=Counter)
 
@@ -54,17 +62,20 @@ class ReplicaCounters:
 class Replica:
     """``send(envelope)`` queues a message for peers; it never blocks.
 
-    Each of ``committed`` hears of each applied block, on the loop, in order; ``expired`` of
-    transactions that can enter no block any more; ``contradicted`` of evidence against members.
+    ``contradicted`` hears of evidence against members, ``entered`` of the rules that the engine
+    is about to be in; ``rules`` are those that it is in at the start.
     """
 
     _failure: asyncio.Future[None] | None = None
+    wall_ms: Callable[[], int] = staticmethod(wall_ms)
 
     def __init__(
         self,
         *,
         self_id: NodeId,
-        committee: Committee,
+        rules: Rules,
+        committer: Committer,
+        entered: Callable[[Rules], None],
         driver: Driver,
         store: Store,
         mark: SignMark,
@@ -74,23 +85,21 @@ class Replica:
         supply: Supply,
         reads: LinearReads,
         send: Callable[[Envelope], None],
-        committed: Sequence[Callable[[Committed], None]],
-        expired: Callable[[Sequence[bytes]], None],
         contradicted: Callable[[Contradiction], None],
     ) -> None:
         self.driver = driver
         self.counters = ReplicaCounters()
         self.sync: BlockSync | None = None
         self._self_id = self_id
-        self._committee = committee
+        self._rules = rules  # of the engine; the roster's are a turn ahead
+        self._entered = entered
+        self._early = Early()
         self._store = store
         self._mark = mark
         self._book = book
         self._bodies = bodies
         self._mempool = mempool
         self._reads = reads
-        # Not the book's tip, which moves on another thread before the pool forgets.
-        self._settled = book.tip
         self._proposer = Proposer(
             self_id=self_id,
             network=book.network,
@@ -99,15 +108,13 @@ class Replica:
             bodies=bodies,
         )
         self._send = send
-        self._committed = committed
-        self._expired = expired
         self._contradicted = contradicted
-        self._inbox: deque[Callable[[], None]] = deque()
+        self.heard_of: Callable[[int], None] = lambda _epoch: None  # a rumour of a later era
+        self.inbox: deque[Callable[[], None]] = deque()
         self._wake = asyncio.Event()
-        self._decided: asyncio.Queue[Decided] = asyncio.Queue()
         self._unwritten: list[Record] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self._holding = Holding(
+        self.holding = Holding(
             self_id=self_id,
             dialect=driver.dialect,
             bodies=bodies,
@@ -117,8 +124,10 @@ class Replica:
             step=self._step,
             spawn=self._spawn,
         )
-        self._disk = ThreadPoolExecutor(1, thread_name_prefix="consensus-disk")
-        self._apply = ThreadPoolExecutor(1, thread_name_prefix="apply")
+        self.committer = committer
+        committer.executed = self._executed
+        self._decided = committer.queue
+        self.disk_thread = ThreadPoolExecutor(1, thread_name_prefix="consensus-disk")
         reads.wake = self._wake.set
 
     # --- inputs ------------------------------------------------------------------------------
@@ -127,9 +136,17 @@ class Replica:
         """Decided blocks that wait to be applied."""
         return self._decided.qsize()
 
+    def barrier(self) -> int:
+        """The newest height handed on whose block may end an era, or 0."""
+        return self.committer.barrier
+
+    def settled(self) -> int:
+        """The newest height that every room has heard of."""
+        return self.committer.settled.height
+
     def in_flight(self) -> int:
         """Heights above the executed one for which this node holds a block."""
-        return max(0, self.counters.promised_height - self._settled.height)
+        return max(0, self.counters.promised_height - self.settled())
 
     def work_arrived(self) -> None:
         """The pool has something: look whether we may propose."""
@@ -142,16 +159,20 @@ class Replica:
     def _step_synced(self, proposal: Proposal, certificate: bytes) -> None:
         self.driver.engine.synced(proposal, certificate)
 
+    def _hint(self, peer: NodeId, height: int) -> None:
+        if isinstance(self.driver.engine, Hinted):
+            self.driver.engine.hint(peer, height)
+
     def _put(self, action: Callable[[], None]) -> None:
-        if len(self._inbox) >= INBOX_MAX:
+        if len(self.inbox) >= INBOX_MAX:
             self.counters.dropped["inbox-full"] += 1
             return
-        self._inbox.append(action)
+        self.inbox.append(action)
         self._wake.set()
 
     def _put_surely(self, action: Callable[[], None]) -> None:
         """Take an input of our own whatever the inbox holds: this one may never be dropped."""
-        self._inbox.append(action)
+        self.inbox.append(action)
         self._wake.set()
 
     def stable(self, height: int) -> None:
@@ -163,6 +184,11 @@ class Replica:
         """The link to ``peer`` broke: what was under way to it may be lost."""
         self._put(partial(self.driver.engine.unreachable, peer))
 
+    def hint(self, peer: NodeId, height: int) -> None:
+        """``peer`` cosigned ``height``: an observer may ask it for blocks."""
+        if height > self.settled():
+            self._put(partial(self._hint, peer, height))
+
     def on_frame(self, peer: NodeId, raw: bytes) -> bool:
         """Take a consensus frame; False when the peer broke the protocol.
 
@@ -172,7 +198,10 @@ class Replica:
         try:
             message = dialect.decode(raw, size_max=MESSAGE_BYTES_MAX)
             checks = dialect.checks(
-                message, sender=peer, committee=self._committee, network=self._book.network
+                message,
+                sender=peer,
+                committee=self._rules.committee,
+                network=self._book.network,
             )
         except Malformed:
             self.counters.dropped["malformed"] += 1
@@ -181,11 +210,22 @@ class Replica:
             self.counters.dropped["bad-signature"] += 1
             return False
         self.counters.messages_in[type(message).__name__] += 1
-        self._holding.admit(peer, message)
+        if isinstance(message, Foreign | Standing) and message.epoch > self._rules.era.epoch:
+            self.heard_of(message.epoch)
+        if isinstance(message, Foreign) and message.epoch == self._rules.era.epoch + 1:
+            self._early.keep(peer, raw)
+        self.holding.admit(peer, message, self._rules.era.epoch)
         return True
 
-    def _step(self, peer: NodeId, message: Any) -> None:
-        self._put(lambda: self.driver.engine.step(peer, message))
+    def _step(self, peer: NodeId, message: Any, epoch: int) -> None:
+        self._put(partial(self._step_now, peer, message, epoch))
+
+    def _step_now(self, peer: NodeId, message: Any, epoch: int) -> None:
+        if epoch != self._rules.era.epoch:
+            # Checked by rules that are not in force any more: engines repeat what matters.
+            self.counters.dropped["era-passed"] += 1
+            return
+        self.driver.engine.step(peer, message)
 
     async def ask(self, question: Callable[[], T]) -> T:
         """Put a question to the engine in its own turn; return the answer."""
@@ -203,7 +243,7 @@ class Replica:
     async def run(self) -> None:
         """Drive the engine until cancelled.  Whatever escapes stops the node."""
         self._failure = asyncio.get_running_loop().create_future()
-        committer = asyncio.create_task(self._commit_loop(), name="committer")
+        committer = asyncio.create_task(self.committer.run(), name="committer")
         loop_task = asyncio.create_task(self._loop(), name="engine")
         try:
             done, _ = await asyncio.wait(
@@ -216,22 +256,22 @@ class Replica:
             for task in pending:
                 task.cancel()
             await asyncio.gather(*pending, return_exceptions=True)
-            self._disk.shutdown(wait=True)
-            self._apply.shutdown(wait=True)
+            self.disk_thread.shutdown(wait=True)
+            self.committer.close()
             self._failure.cancel()
 
     async def _loop(self) -> None:
         engine = self.driver.engine
         while True:
             self._wake.clear()
-            for _ in range(min(len(self._inbox), INPUTS_PER_TURN_MAX)):
-                self._inbox.popleft()()
+            for _ in range(min(len(self.inbox), INPUTS_PER_TURN_MAX)):
+                self.inbox.popleft()()
             engine.work(self._mempool.oldest_ms)
             engine.tick(_monotonic_ms())
             self._reads.ask(engine.read)
             self._propose()
             worked = await self._turns()
-            if not self._inbox and not worked:
+            if not self.inbox and not worked:
                 await self._sleep()
 
     async def _sleep(self) -> None:
@@ -265,7 +305,7 @@ class Replica:
                 bodies = [(item.digest, self._body(item.digest).raw) for item in turn.bodies]
                 records, self._unwritten = self._unwritten, []
                 self.counters.syncs += turn.must_sync
-                await loop.run_in_executor(self._disk, self._write, turn, records, bodies)
+                await loop.run_in_executor(self.disk_thread, self._write, turn, records, bodies)
                 for item in turn.bodies:
                     self._bodies.unpin(item.digest)
                     self.counters.promised_height = max(
@@ -275,9 +315,9 @@ class Replica:
             for envelope in released.send:
                 self._send(envelope)
             for message in released.loopback:
-                self._holding.admit(self._self_id, message)
+                self.holding.admit(self._self_id, message, self._rules.era.epoch)
             for decided in released.deliver:
-                self._decided.put_nowait(decided)
+                self.committer.take(decided)
             self._reads.ready(released.reads)
             for found in released.evidence:
                 self._contradicted(found)
@@ -290,7 +330,10 @@ class Replica:
         self, turn: Turn, records: list[Record], bodies: list[tuple[bytes, bytes]]
     ) -> None:
         """Make ``turn`` durable.  The ledger first: a mark ahead of it would stop the node."""
+        began_ms = _monotonic_ms()
         self._store.save(records, bodies=bodies, sync=turn.must_sync)
+        if (took_ms := _monotonic_ms() - began_ms) >= SLOW_WRITE_MS:
+            self.counters.slow_writes.append((began_ms, took_ms))
         if turn.mark is not None:
             self._mark.advance(turn.mark)
             self.counters.marks += 1
@@ -308,9 +351,9 @@ class Replica:
                 return
             proposal = self._proposer.make(
                 want,
-                settled=self._settled,
-                epoch=self._committee.epoch,
-                now_ms=time.time_ns() // 1_000_000,
+                settled=self.committer.settled,
+                epoch=self._rules.era.epoch,
+                now_ms=self.wall_ms(),
             )
             if proposal is None:
                 return
@@ -319,39 +362,22 @@ class Replica:
                 return
             self.counters.proposals += 1
 
-    # --- the committer -----------------------------------------------------------------------
+    async def _executed(self, height: int, following: Following | None) -> None:
+        """A block is applied: the engine hears of it in its own turn."""
+        self.counters.applied_ms = _monotonic_ms()
+        self._put_surely(partial(self._enter, height, following))
+        self._reads.executed(height)
+        await self.holding.moved()
 
-    async def _commit_loop(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            decided = await self._decided.get()
-            if decided.proposal.height <= self._book.tip.height:
-                continue
-            body = self._body(decided.proposal.digest)
-            result = await loop.run_in_executor(self._apply, self._commit, decided, body)
-            self._bodies.passed(result.tip.height)
-            self._mempool.remove(result.txids)
-            self._settled = result.tip
-            self._expired(self._mempool.expire(result.tip.height + 1))
-            height = result.tip.height
-            self._put_surely(partial(self.driver.applied, height))
-            self._reads.executed(height)
-            await self._holding.moved()
-            for hear in self._committed:
-                hear(result)
-
-    def _commit(self, decided: Decided, body: Body) -> Committed:
-        proposal = decided.proposal
-        if not self._store.has_body(proposal.digest):
-            # Fetched as final, never voted on here: the body is made durable before the
-            # batch that points to it.
-            self._store.save([], bodies=[(proposal.digest, body.raw)], sync=False)
-        return self._book.apply(
-            body,
-            digest=proposal.digest,
-            certificate=decided.certificate,
-            position=decided.position,
-        )
+    def _enter(self, height: int, following: Following | None) -> None:
+        era = None
+        if following is not None:
+            era, self._rules = following.era, following.rules
+            self._entered(self._rules)
+        self.driver.applied(height, era)
+        if era is not None:
+            for peer, raw in self._early.take():
+                self.on_frame(peer, raw)  # what does not hold is counted; blame came too late
 
     def _spawn(self, work: Any, name: str) -> None:
         task = asyncio.create_task(work, name=name)

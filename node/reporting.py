@@ -24,7 +24,7 @@ from node.book import Committed
 from node.intake import Answer
 from node.ledger.families import evidence
 from node.ledger.families.evidence import EvidenceRow, Heads, Place, Votes
-from node.ledger.state import Overlay, Read, epoch_of
+from node.ledger.state import Overlay, Read
 from node.ledger.transaction import Op, TransactionMalformed
 from node.log import event
 from node.publish import HeadsConflict
@@ -47,7 +47,10 @@ class _Pending:
 
 @dataclass(slots=True)
 class Reporter:
-    """``read`` reads applied state; ``submit`` signs operations as this institution."""
+    """``read`` reads applied state; ``submit`` signs operations as this institution.
+
+    ``members``: the voters in force; whoever knows of a new era sets them.
+    """
 
     self_id: str
     members: Sequence[str]
@@ -55,8 +58,15 @@ class Reporter:
     submit: Callable[[Sequence[Op]], Awaitable[Answer]]
     now_s: Callable[[], float]
     found: Counter[str] = field(default_factory=Counter)
+    turned_away: int = 0  # found, and no room to report them
+    latest: tuple[EvidenceRow, float] | None = None  # recorded last since the start, and when
     _pending: dict[Place, _Pending] = field(default_factory=dict)
     _known: dict[str, set[Place]] = field(default_factory=dict)
+
+    @property
+    def waiting(self) -> int:
+        """Contradictions that wait to be reported."""
+        return len(self._pending)
 
     def votes(self, seen: Contradiction) -> None:
         """Take a contradiction from the engine."""
@@ -70,9 +80,8 @@ class Reporter:
 
     def heads(self, seen: HeadsConflict) -> None:
         """Take two tree heads of one size that one member stands for."""
-        epoch = epoch_of(Overlay(self.read))
-        body = Heads(seen.member, epoch, seen.head, seen.against)
-        place = Place(seen.member, evidence.HEADS, epoch, 0, seen.size)
+        body = Heads(seen.member, seen.epoch, seen.head, seen.against)
+        place = Place(seen.member, evidence.HEADS, seen.epoch, 0, seen.size)
         self._note(place, Op("evidence.heads", wire.to_value(body)))
 
     def _note(self, place: Place, op: Op | None) -> None:
@@ -92,6 +101,7 @@ class Reporter:
             reportable=op is not None,
         )
         waiting = sum(1 for other in self._pending if other.member == place.member)
+        self.turned_away += waiting >= PENDING_MAX
         if op is not None and waiting < PENDING_MAX:
             self._pending[place] = _Pending(op, self.now_s() + self._turn(place) * STAGGER_S)
 
@@ -136,6 +146,7 @@ class Reporter:
         for key in result.evidence:
             row = Overlay(self.read).load(EvidenceRow, key)
             assert row is not None, "recorded by the block that was just applied"
+            self.latest = row, self.now_s()
             event(
                 "evidence.recorded",
                 level=logging.WARNING,

@@ -7,18 +7,22 @@ Bounded: waiters, remembered refusals, readers of events hold no buffer.
 
 import asyncio
 import secrets
+import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from consensus.effects import Status
+from node import threads
 from node.book import Book, Committed
 from node.diskspace import DiskSpace
+from node.draining import refusal
 from node.handover import Handover
 from node.intake import Answer, Intake
-from node.ledger import transaction
+from node.ledger import lineage, transaction
 from node.ledger.genesis import Genesis
+from node.ledger.lineage import Lineage, Trusted
 from node.ledger.payload import decode_payload
 from node.ledger.registry import result_of
 from node.ledger.state import SignerRow, load_from, signer_key
@@ -27,7 +31,18 @@ from node.mempool import Mempool
 from node.publish import Publisher
 from node.queries import Queries
 from node.reads import LinearReads
+from node.roster import REMOVED, Roster
+from node.scrub import Scrub
+from node.snapshot_rooms import SnapshotRooms
+from node.tokens import TokenFile
+from node.upkeep import Upkeep
+from node.why.lately import Lasting, Refusals
+from node.why.observation import Observation
+from storage.errors import Pruned
 from storage.store import Store
+
+if TYPE_CHECKING:
+    from node.life import Life
 
 WAITERS_MAX: Final = 10_000
 REMEMBERED_MAX: Final = 50_000
@@ -77,6 +92,10 @@ def _nothing_runs() -> Progress:
     return Progress()
 
 
+def _founders_only() -> str:
+    return lineage.to_json(Lineage(()))
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """One named health check."""
@@ -87,6 +106,8 @@ class Check:
 
 
 class Service:
+    waiters_refused = 0
+
     def __init__(
         self,
         *,
@@ -104,9 +125,13 @@ class Service:
         admitted: Callable[[list[Transaction]], None],
         disk: DiskSpace,
         reads: LinearReads,
+        roster: Roster,
         spare: Signs | None = None,
+        inspect: bool = False,
     ) -> None:
-        """``spare`` signs operations as soon as the ledger takes it and not ``signer``."""
+        """``spare`` signs operations as soon as the ledger takes it and not ``signer``.
+        ``inspect``: nothing runs behind this face, it only answers."""
+        self.inspect = inspect
         self.node_id = node_id
         self.genesis = genesis
         self.store = store
@@ -122,12 +147,25 @@ class Service:
         self._admitted = admitted
         self.disk = disk
         self.reads = reads
+        self.roster = roster
         # Until the engine's loop is there:
         self.handover: Handover | None = None
+        self.upkeep: Upkeep | None = None
+        self.scrub: Scrub | None = None
+        self.archive_url: str | None = None  # told to who asks for what was pruned
         self.progress: Callable[[], Progress] = _nothing_runs
+        self.life: Life | None = None
+        self.rooms: dict[str, Any] = {}  # counted rooms of the client port
+        self.lineage: Callable[[], str] = _founders_only
+        self.trust: Callable[[], Trusted] = lambda: publisher.policy
+        self.snapshots: SnapshotRooms | None = None
+        self.explain: Callable[[], Sequence[Lasting]] = tuple
+        self.observe: Callable[[], Observation | None] = lambda: None
+        self.tokens: TokenFile | None = None
+        self.refusals = Refusals()
         self._waiters: dict[bytes, set[asyncio.Future[None]]] = {}
-        self._waiting = 0
-        self._ended: OrderedDict[bytes, tuple[str, str, str]] = OrderedDict()
+        self.waiting = 0
+        self.ended: OrderedDict[bytes, tuple[str, str, str]] = OrderedDict()
         self._moved = asyncio.Condition()
         self._notify: set[asyncio.Task[None]] = set()
 
@@ -144,13 +182,13 @@ class Service:
 
     async def submit(self, raws: Sequence[bytes]) -> list[Answer]:
         """Verify and pool ``raws``; one answer each, in order.  New ones are gossiped.
-
-        With the disk nearly full every one is refused; peers' transactions and votes go on.
-        """
-        if self.disk.low():
-            return [Answer(None, "disk-full", "Nearly full.") for _ in raws]
+        On a nearly full disk or in a drain all are refused; peers' go on."""
+        if no := refusal(self.life, self.disk):
+            return [Answer(None, *no) for _ in raws]
         answers, new = await self._intake.submit(raws, typed=True)
         for answer in answers:
+            if not answer.taken:
+                self.refusals.note(answer.code, time.monotonic())
             if answer.txid is not None and not answer.taken and answer.code != "mempool-full":
                 self._remember(answer.txid, "rejected", answer.code, answer.detail)
         if new:
@@ -161,11 +199,16 @@ class Service:
     def _signer(self) -> Signs:
         """The first of this node's keys that speaks for its institution at the tip: after a
         rotation or a recovery that is the new one, without a restart."""
-        for signer in self._signers:
-            row = load_from(self.book.read, SignerRow, signer_key(signer.public_key))
-            if row is not None and row.org == self.node_id:
-                return signer
-        return self._signers[0]
+        return next(filter(self._speaks, self._signers), self._signers[0])
+
+    def _speaks(self, signer: Signs) -> bool:
+        row = load_from(self.book.read, SignerRow, signer_key(signer.public_key))
+        return row is not None and row.org == self.node_id
+
+    @property
+    def signer_known(self) -> bool:
+        """Whether the ledger takes one of this node's keys for its institution."""
+        return any(map(self._speaks, self._signers))
 
     @property
     def identity(self) -> bytes:
@@ -208,7 +251,7 @@ class Service:
             return TxStatus(txid, state, result.code, result.say, row.height, row.leaf_index)
         if txid in self.mempool:
             return TxStatus(txid, "pending", "pending", "Waiting to be ordered.")
-        ended = self._ended.get(txid)
+        ended = self.ended.get(txid)
         if ended is not None:
             return TxStatus(txid, *ended)
         return TxStatus(txid, "unknown", "unknown", "Never seen here, or forgotten.")
@@ -218,18 +261,19 @@ class Service:
         status = self.status(txid)
         if status.state in ("committed", "rejected", "expired") or timeout_s <= 0:
             return status
-        if self._waiting >= WAITERS_MAX:
+        if self.waiting >= WAITERS_MAX:
+            self.waiters_refused += 1
             raise TooManyWaiters(f"{WAITERS_MAX} requests are waiting")
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters.setdefault(txid, set()).add(waiter)
-        self._waiting += 1
+        self.waiting += 1
         try:
             async with asyncio.timeout(timeout_s):
                 await waiter
         except TimeoutError:
             return self.status(txid)
         finally:
-            self._waiting -= 1
+            self.waiting -= 1
             group = self._waiters.get(txid)
             if group is not None:
                 group.discard(waiter)
@@ -238,16 +282,16 @@ class Service:
         return self.status(txid)
 
     def _remember(self, txid: bytes, state: str, code: str, say: str) -> None:
-        self._ended[txid] = (state, code, say)
-        while len(self._ended) > REMEMBERED_MAX:
-            self._ended.popitem(last=False)
+        self.ended[txid] = (state, code, say)
+        while len(self.ended) > REMEMBERED_MAX:
+            self.ended.popitem(last=False)
 
     # --- what the node tells us --------------------------------------------------------------
 
     def committed(self, result: Committed) -> None:
         """A block is applied and durable: wake whoever waits for its transactions."""
         for txid in result.txids:
-            self._ended.pop(txid, None)
+            self.ended.pop(txid, None)
             self._wake(txid)
         self._spawn_announce()
 
@@ -274,32 +318,30 @@ class Service:
     # --- watch -------------------------------------------------------------------------------
 
     def cursor(self, text: str) -> tuple[int, int]:
-        """Return (height, index) of the last event a client has seen."""
-        if text == "earliest":
-            return 0, CURSOR_HEIGHT_MAX
-        if text == "latest":
-            return self.book.tip.height, CURSOR_HEIGHT_MAX
+        """Return (height, index) of the last event seen; ``earliest``: before all there is."""
+        lowest = self.store.lowest()
+        if text in ("earliest", "latest"):
+            seen = lowest - 1 if text == "earliest" else self.book.tip.height
+            return seen, CURSOR_HEIGHT_MAX
         height, dot, index = text.partition(".")
-        if not (dot and height.isascii() and height.isdigit() and index.isascii()):
-            raise CursorInvalid("a cursor is height.index, earliest or latest")
-        if not index.isdigit() or len(height) > 18 or len(index) > 18:
+        numbers = (height, index)
+        if not dot or not all(n.isascii() and n.isdigit() and len(n) <= 18 for n in numbers):
             raise CursorInvalid("a cursor is height.index, earliest or latest")
         if int(height) > self.book.tip.height:
             raise CursorInvalid("that height is not on this ledger yet")
+        if 0 < int(height) < lowest:
+            raise Pruned(lowest)
         return int(height), int(index)
 
     async def events(
         self, cursor: tuple[int, int], *, heartbeat_s: float
     ) -> AsyncIterator[dict[str, Any] | None]:
-        """Yield every event after ``cursor``, for ever, in order, without gaps.
-
-        None is a heartbeat.  Reads blocks from disk; a slow reader just lags.
-        """
+        """Yield every event after ``cursor``, for ever, in order, without gaps; None is a
+        heartbeat.  Reads blocks from disk; a slow reader just lags."""
         height, index = cursor
-        loop = asyncio.get_running_loop()
         while True:
-            if height > 0:
-                for event in await loop.run_in_executor(None, self._events, height, index):
+            if height > 0 and index != CURSOR_HEIGHT_MAX:
+                for event in await threads.surely(self._events, height, index):
                     yield event
             while self.book.tip.height <= height:
                 moved = await self._next_block(height, heartbeat_s)
@@ -336,10 +378,22 @@ class Service:
                 "stopping", not self.stopping, "serving" if not self.stopping else "draining"
             ),
             Check("caught-up", lag <= 64, f"{max(lag, 0)} blocks behind the known head"),
+            self.standing(),
+            *(() if self.life is None else self.life.checks()),
         ]
+
+    def standing(self) -> Check:
+        """Return whether the members' network still has this node."""
+        role, era = self.roster.role, self.roster.now.era
+        if role == REMOVED:
+            say = f"removed by the members' vote: block {self.book.tip.height} was its last"
+        else:
+            say = f"{role} in epoch {era.epoch} under {era.engine}"
+        return Check("membership", role != REMOVED, say)
 
     def quorum(self) -> Check:
         """Return whether enough members are connected to order anything."""
-        present = len(set(self.peers_connected()) | {self.node_id})
+        there = {*self.peers_connected(), self.node_id}
+        present = len(there.intersection(self.roster.voters))
         need = self.engine_status().quorum
-        return Check("quorum", present >= need, f"{present} members connected, {need} needed")
+        return Check("quorum", present >= need, f"{present} voters connected, {need} needed")

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, get_args, get_type_hints
 
 ENVIRONMENT_PREFIX: Final = "CHARTSEAL_"
 ID_PATTERN: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+HOST_PATTERN: Final = re.compile(r"[0-9A-Za-z._:%-]{1,253}", re.ASCII)
 _SIZE_PATTERN: Final = re.compile(r"(\d{1,15})\s*(B|KiB|MiB|GiB|TiB)", re.ASCII)
 _UNITS: Final = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 
@@ -59,7 +60,7 @@ class Address:
 class About:
     """What a setting is: its kind decides how text becomes a value."""
 
-    kind: str  # id, path, address, size, count or choice
+    kind: str  # id, path, directory, url, address, size, count or choice
     meaning: str
     low: int = 0
     high: int = (1 << 63) - 1
@@ -70,6 +71,12 @@ class About:
 class Node:
     id: Annotated[str, About("id", "this institution's id in the genesis file")]
     data_dir: Annotated[Path, About("path", "directory of the ledger's files")] = Path("data")
+    drain_seconds: Annotated[
+        int,
+        About(
+            "count", "patience with accepted transactions before a stop or in a drain", high=600
+        ),
+    ] = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +84,10 @@ class Network:
     genesis: Annotated[Path, About("path", "the founding document of the network")] = Path(
         "genesis.bin"
     )
+    trusted_checkpoint: Annotated[
+        Path | None,
+        About("path", "a checkpoint that every snapshot taken from others must contain"),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +95,10 @@ class P2P:
     listen: Annotated[Address, About("address", "where other members reach this node")] = (
         Address("127.0.0.1", 7650)
     )
+    advertise: Annotated[
+        Address | None,
+        About("address", "where it tells them to dial it; unset: that port, where they see it"),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +121,7 @@ class Api:
 @dataclass(frozen=True, slots=True)
 class Ops:
     listen: Annotated[
-        Address, About("address", "health and metrics, without access control")
+        Address, About("address", "health, metrics, causes, stacks; without access control")
     ] = Address("127.0.0.1", 7652)
 
 
@@ -131,8 +146,62 @@ class Storage:
     min_free_bytes: Annotated[
         int, About("size", "free disk space below which clients' writes are refused")
     ] = 256 << 20
+    reserve_bytes: Annotated[
+        int, About("size", "disk space kept back to start again on a full disk; 0: none")
+    ] = 64 << 20
     state_history_blocks: Annotated[
         int, About("count", "blocks back to which older state can be read and proven; 0: none")
+    ] = 10_000
+    keep_blocks: Annotated[
+        int,
+        About("count", "newest blocks whose bodies stay once older ones are archived; 0: all"),
+    ] = 0
+    scrub_mib_per_second: Annotated[
+        int, About("count", "MiB a second read again in search of damage; 0: off", high=1024)
+    ] = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    path: Annotated[
+        Path | None, About("directory", "where backups go; unset: none are made by the node")
+    ] = None
+    every_hours: Annotated[
+        int, About("count", "hours from one backup to the next; 0: only on request", high=8760)
+    ] = 24
+    keep: Annotated[int, About("count", "newest backups that stay; 0: all", high=10_000)] = 14
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    path: Annotated[
+        Path | None, About("directory", "where the archive of old blocks is written")
+    ] = None
+    url: Annotated[
+        str | None, About("url", "where others read it; told to who asks for pruned blocks")
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshots:
+    every_blocks: Annotated[
+        int, About("count", "blocks between two snapshots of the ledger; 0: none are made")
+    ] = 50_000
+    keep: Annotated[int, About("count", "snapshots kept, the newest", low=1, high=8)] = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    on_lost_state: Annotated[
+        str,
+        About(
+            "choice",
+            "a ledger that forgot what was signed: come back under new voting keys, or stop",
+            choices=("rejoin", "refuse"),
+        ),
+    ] = "rejoin"
+    snapshot_gap_blocks: Annotated[
+        int, About("count", "blocks behind from which on a snapshot is taken instead", low=1)
     ] = 10_000
 
 
@@ -190,6 +259,10 @@ SECTIONS: Final[Mapping[str, type]] = {
     "ops": Ops,
     "keystore": Keystore,
     "storage": Storage,
+    "snapshots": Snapshots,
+    "recovery": Recovery,
+    "backup": Backup,
+    "archive": Archive,
     "consensus": Consensus,
     "limits": Limits,
     "log": Log,
@@ -240,7 +313,11 @@ def typed(about: About, raw: Any) -> Any:
             return number
         case "address":
             return address(raw)
-        case "path":
+        case "url":
+            if not isinstance(raw, str) or not re.fullmatch(r"https?://[!-~]{1,1024}", raw):
+                raise ValueError("expected an address like https://archive.example/ledger")
+            return raw
+        case "path" | "directory":
             if not isinstance(raw, str) or not raw or "\x00" in raw:
                 raise ValueError("expected a path as text")
             return Path(raw)

@@ -14,12 +14,16 @@ from consensus.guard import MARK_KEY, decode_mark
 from consensus.mark import NOTHING, Mark, Standing, compare
 from consensus.types import Put
 from node.config import Config
+from node.errors import ChartsealError
 from node.keys import NodeKeys, load_public
 from node.ledger.genesis import Genesis
+from node.log import event
 from storage import mark as marks
 from storage.check import Code, Finding
-from storage.errors import DataDirMissing
+from storage.errors import DataDirMissing, SchemaMismatch
+from storage.fence import restored_from
 from storage.mark import MarkRefused, SignMark, mark_path
+from storage.migrate import migrate
 from storage.store import Store
 
 _SOUND: Final = (Standing.LEVEL, Standing.ONE_SHORT)
@@ -34,21 +38,50 @@ def stored_mark(store: Store) -> Mark:
 def open_store(config: Config, genesis: Genesis, keys: NodeKeys) -> Store:
     """Open the ledger, and make it if nothing was ever signed with ``keys``.
 
-    Raises ``MarkRefused`` or what ``Store.open`` raises; then nothing was changed.
+    An older layout is brought to ours first, after a snapshot.  Raises ``MarkRefused``,
+    ``ChartsealError`` (data-dir-restored) or what ``Store.open`` and ``migrate`` raise; then
+    nothing was changed.
     """
     path = mark_path(config.keystore.path)
     marked = marks.read(path, network=genesis.network, key=keys.public.consensus)
     fresh = marked is None or marked == NOTHING
-    try:
+
+    def opened() -> Store:
         return Store.open(
             config.node.data_dir,
             network=genesis.network,
             create=fresh,
             segment_bytes_max=config.storage.segment_bytes_max,
         )
+
+    try:
+        store = opened()
     except DataDirMissing as error:
         detail = f"{path} is at {marked}, and {error}"
         raise MarkRefused("sign-state-behind", detail) from error
+    except SchemaMismatch as other:
+        if other.found is None or other.found >= other.expected:
+            raise
+        done = migrate(config.node.data_dir, network=genesis.network)
+        event("store.migrated", source=done.found, target=done.target, snapshot=done.snapshot)
+        store = opened()
+    try:
+        refuse_copy(store)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def refuse_copy(store: Store) -> None:
+    """Raise ``ChartsealError`` (data-dir-restored) for a directory that came from a copy.
+
+    What its key signed after the copy was made is not in it, and its twin may still run.
+    """
+    fact = restored_from(store)
+    if fact is not None:
+        detail = f"restored from {fact.source} at height {fact.height}"
+        raise ChartsealError("data-dir-restored", detail)
 
 
 def open_mark(config: Config, genesis: Genesis, keys: NodeKeys, store: Store) -> SignMark:

@@ -26,6 +26,7 @@ from node.ledger import accel
 from node.ledger import block as blocks
 from node.ledger.transaction import Transaction, TxId
 from node.mempool import Mempool
+from node.roster import Rulebook
 
 WAITING_MAX: Final = 64
 RETRY_S: Final = 0.3
@@ -68,7 +69,7 @@ class Supply:
         intake: Intake,
         mempool: Mempool,
         *,
-        members: Sequence[str],
+        rules: Rulebook,
         ask: Callable[[str, BodyRequest], None],
         peers: Callable[[], Sequence[str]],
     ) -> None:
@@ -76,11 +77,17 @@ class Supply:
         self._book = book
         self._intake = intake
         self._mempool = mempool
-        self._members = frozenset(members)
+        self._rules = rules
         self._ask = ask
         self._peers = peers
         self._waiting: dict[bytes, _Waiting] = {}
         self._tasks: dict[bytes, asyncio.Task[bool]] = {}
+        self.turned_away = 0
+
+    @property
+    def fetches(self) -> int:
+        """How many bodies are on their way."""
+        return len(self._tasks)
 
     async def ensure(self, proposal: Proposal, source: str) -> bool:
         """Return True once the body is at hand and every signature in it holds.
@@ -95,6 +102,7 @@ class Supply:
         task = self._tasks.get(proposal.digest)
         if task is None:
             if len(self._tasks) >= WAITING_MAX:
+                self.turned_away += 1
                 return False
             task = asyncio.create_task(self._collect(proposal, source), name="body")
             self._tasks[proposal.digest] = task
@@ -107,7 +115,7 @@ class Supply:
             proposal,
             network=self._book.network,
             parameters=self._book.parameters,
-            members=self._members,
+            committee=self._rules.at(proposal.height).committee,
         )
         return self._bears_out(proposal)
 

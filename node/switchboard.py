@@ -6,19 +6,24 @@ and the clock of the gossip.  Refuses: state of its own beyond that.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from consensus import wire
 from consensus.codec import Malformed
 from consensus.effects import Envelope
 from consensus.types import NodeId
+from node import threads
+from node.belonging import Belonging
 from node.blocksync import BlockSync, SyncRequest, SyncResponse
 from node.book import Committed, Tip
 from node.gossip import encoding
 from node.gossip.protocol import Gossip, Sends, transactions
 from node.intake import Intake
+from node.ledger.checkpoint import CheckpointMalformed
 from node.ledger.transaction import Transaction
+from node.lineage_desk import LineageDesk
 from node.log import event
 from node.mempool import Mempool
 from node.net.faults import PeerFault
@@ -29,11 +34,14 @@ from node.publish import (
     COSIGN_EVERY,
     COSIGN_PAUSE_S,
     Publisher,
+    Share,
     decode_shares,
     encode_shares,
 )
 from node.replica import Replica
 from node.reporting import Reporter
+from node.roster import Roster
+from node.snapshot_wire import SnapshotRequest, SnapshotResponse
 from node.supply import BodyRequest, BodyResponse, Supply
 from storage.store import Store
 
@@ -45,8 +53,11 @@ TIMER_EARLY_S: Final = 0.001  # loops may fire a timer a tick of their clock ear
 class Switchboard:
     """Wired in two steps: rooms need ``send`` before the switchboard can know the rooms."""
 
-    def __init__(self, *, mempool: Mempool, publisher: Publisher, store: Store) -> None:
+    def __init__(
+        self, *, mempool: Mempool, publisher: Publisher, store: Store, roster: Roster
+    ) -> None:
         self.tally = Tally()
+        self.roster = roster
         self.mempool = mempool
         self.publisher = publisher
         self._store = store
@@ -55,6 +66,8 @@ class Switchboard:
         self._cosign_later: Tip | None = None
         self._cosign_from_s = 0.0
         self._push_from_s = 0.0
+        self.snapshot_asked: Callable[[SnapshotRequest], SnapshotResponse] | None = None
+        self.snapshot_given: Callable[[str, SnapshotResponse], None] | None = None
         self._peers: Peers
         self._replica: Replica
         self._supply: Supply
@@ -62,6 +75,8 @@ class Switchboard:
         self._intake: Intake
         self._gossip: Gossip
         self._reporter: Reporter
+        self.lineage: LineageDesk
+        self.belonging: Belonging
 
     def wire(
         self,
@@ -73,7 +88,11 @@ class Switchboard:
         intake: Intake,
         gossip: Gossip,
         reporter: Reporter,
+        lineage: LineageDesk,
+        belonging: Belonging,
     ) -> None:
+        self.lineage = lineage
+        self.belonging = belonging
         self._peers = peers
         self._replica = replica
         self._supply = supply
@@ -91,7 +110,8 @@ class Switchboard:
         """Queue a consensus message; it may be lost, engines repeat themselves."""
         raw = self._replica.driver.dialect.encode(envelope.message)
         if envelope.to is None:
-            self._peers.broadcast(FrameType.CONSENSUS, raw)
+            # To voters: observers follow by blocks.
+            self._peers.multicast(self.roster.voters, FrameType.CONSENSUS, raw)
         else:
             self._peers.enqueue(envelope.to, FrameType.CONSENSUS, raw)
 
@@ -99,7 +119,16 @@ class Switchboard:
         self._peers.enqueue(peer, FrameType.BODY_REQUEST, wire.encode(request))
 
     def ask_blocks(self, peer: str, request: SyncRequest) -> None:
+        if self.lineage.ranges.needed():
+            self.lineage.ranges.ask(peer, request)
+            return
         self._peers.enqueue(peer, FrameType.SYNC_REQUEST, wire.encode(request))
+
+    def send_frame(self, peer: str, kind: FrameType, body: bytes) -> None:
+        self._peers.enqueue(NodeId(peer), kind, body)
+
+    def ask_snapshot(self, peer: str, request: SnapshotRequest) -> None:
+        self._peers.enqueue(peer, FrameType.SNAPSHOT_REQUEST, wire.encode(request))
 
     def _send_all(self, sends: Sends) -> None:
         for item in sends:
@@ -131,21 +160,33 @@ class Switchboard:
         tally.refused += sum(1 for code in result.codes if code)
         tally.commitments += result.items
         self._gossip.forget(result.txids)
+        self.belonging.applied(result)
         loop = asyncio.get_running_loop()
-        if result.tip.height % COSIGN_EVERY == 0 or loop.time() >= self._cosign_from_s:
-            self.cosign(result.tip)
+        barrier = result.next_era is not None
+        due = result.tip.height % COSIGN_EVERY == 0 or loop.time() >= self._cosign_from_s
+        if barrier or due:
+            self.cosign(result.tip, barrier=barrier)
             return
         if self._cosign_later is None:
             loop.call_at(self._cosign_from_s, self._nudge.set)
         self._cosign_later = result.tip
 
-    def cosign(self, tip: Tip) -> None:
-        """Put our name to the log at ``tip`` and tell everybody."""
+    def moved(self, voters: Iterable[str], everybody: Iterable[str]) -> None:
+        """Other members vote, or follow, than did."""
+        self._reporter.members = tuple(voters)
+        self._gossip.set_peers(everybody)
+
+    def cosign(self, tip: Tip, *, barrier: bool = False) -> None:
+        """Put our name to the log at ``tip`` and tell everybody.
+
+        ``barrier``: an era ends with it, and its own voters' names to it are never waited for
+        in vain: see ``Publisher.applied``.
+        """
         self._cosign_later = None
         self._cosign_from_s = asyncio.get_running_loop().time() + COSIGN_PAUSE_S
         if tip.height == 0:
             return
-        share = self.publisher.applied(tip, int(time.time()))
+        share = self.publisher.applied(tip, int(time.time()), barrier=barrier)
         if share is not None:
             self._peers.broadcast(FrameType.COSIGNATURES, encode_shares([share]))
         self._certify(tip.log_size)
@@ -154,6 +195,7 @@ class Switchboard:
         certified = self.publisher.certify(size)
         if certified is not None:
             self._store.save_checkpoint(*certified)
+            self.lineage.certified()
             self._stable(certified[0])
 
     def _stable(self, height: int) -> None:
@@ -169,7 +211,19 @@ class Switchboard:
         self.tally.certified_height = height
         # Told in any case, height 0 too: without a first mark an engine knows no limit.
         self._replica.stable(height)
+        self.belonging.resume()
+        self._resume_barrier(tip)
         self.cosign(tip)
+
+    def _resume_barrier(self, tip: Tip) -> None:
+        """Cosign the newest barrier again if the last run ended before it was certified."""
+        height = self.roster.now.era.from_height - 1
+        if not 0 < height <= tip.height or self._store.checkpoint(height) is not None:
+            return
+        row = self._store.block(height)
+        assert row is not None, "the barrier below the tip is applied"
+        at = replace(tip, height=height, log_size=row.log_size, log_root=row.log_root)
+        self.cosign(at, barrier=True)
 
     async def run_cosigning(self) -> None:
         """Cosign where the ledger comes to rest; ask again for what the newest head lacks.
@@ -190,20 +244,20 @@ class Switchboard:
                 self.cosign(self._cosign_later)
             if loop.time() + TIMER_EARLY_S >= ask_s:
                 self._ask_cosignatures()
+                self.belonging.look()
                 ask_s = loop.time() + ASK_AGAIN_S
 
     def _ask_cosignatures(self) -> None:
-        missing = self.publisher.silent()
-        if missing is None:
-            return
-        frame = encode_shares([missing[0]], ask=True)
         connected = set(self.connected())
-        for member in missing[1]:
-            if member in connected:
-                self._peers.enqueue(NodeId(member), FrameType.COSIGNATURES, frame)
+        for share, members in self.publisher.silent():
+            frame = encode_shares([share], ask=True)
+            for member in members:
+                if member in connected:
+                    self._peers.enqueue(NodeId(member), FrameType.COSIGNATURES, frame)
 
     def peer_up(self, peer: NodeId) -> None:
         event("peer.up", peer=peer)
+        self._peers.enqueue(peer, FrameType.ADDRESS, self.belonging.address())
         self._send_all(self._gossip.peer_up(peer))
         if self.publisher.mine is not None:
             frame = encode_shares([self.publisher.mine])
@@ -248,6 +302,8 @@ class Switchboard:
                     self._send_all(self._gossip.inventory(peer, txids, _now_ms()))
                 case FrameType.WANT:
                     self._on_want(peer, encoding.decode_ids(body))
+                case FrameType.ADDRESS:
+                    self.belonging.heard(peer, body)
                 case FrameType.COSIGNATURES:
                     self._on_cosignatures(peer, body)
                 case _:
@@ -273,13 +329,21 @@ class Switchboard:
                     raise PeerFault("bad-body")
             case FrameType.SYNC_REQUEST:
                 asked = _decode(SyncRequest, body)
-                answer = await asyncio.to_thread(self._sync.serve, asked)
+                answer = await threads.surely(self._sync.serve, asked)
                 self._peers.enqueue(peer, FrameType.SYNC_RESPONSE, wire.encode(answer))
+            case FrameType.SYNC_RESPONSE if self.lineage.ranges.needed():
+                pass  # late, from before proofs were needed
             case FrameType.SYNC_RESPONSE:
                 if not await self._sync.received(peer, _decode(SyncResponse, body)):
                     raise PeerFault("bad-block")
+            case FrameType.SNAPSHOT_REQUEST if self.snapshot_asked is not None:
+                wanted = _decode(SnapshotRequest, body)
+                part = await threads.surely(self.snapshot_asked, wanted)
+                self._peers.enqueue(peer, FrameType.SNAPSHOT_RESPONSE, wire.encode(part))
+            case FrameType.SNAPSHOT_RESPONSE if self.snapshot_given is not None:
+                self.snapshot_given(peer, _decode(SnapshotResponse, body))
             case _:
-                raise PeerFault("unexpected-frame", kind.name.lower())
+                await self.lineage.on_frame(peer, kind, body)
 
     async def _on_transactions(self, peer: NodeId, raws: Sequence[bytes]) -> None:
         answers, new = await self._intake.submit(raws)
@@ -303,12 +367,25 @@ class Switchboard:
                 self.tally.cosignatures_refused += 1
                 raise PeerFault("bad-cosignature")
             self._certify(share.size)
+            self._replica.hint(peer, share.height)
         for conflict in self.publisher.conflicts():
             self._reporter.heads(conflict)
-        missed = [self.publisher.own(share.size) for share in shares] if ask else []
+        missed = [self._own(share) for share in shares] if ask else []
         if answers := [share for share in missed if share is not None]:
             # Never a question in return: two members could not stop asking each other.
             self._peers.enqueue(peer, FrameType.COSIGNATURES, encode_shares(answers))
+
+    def _own(self, asked: Share) -> Share | None:
+        """Return our cosignature at that size: from memory, or from the certificate on disk."""
+        share = self.publisher.own(asked.size)
+        if share is not None or not 0 < asked.height <= self.roster.height:
+            return share
+        note = self._store.checkpoint(asked.height)
+        try:
+            found = None if note is None else self.publisher.own_of_note(asked.height, note)
+        except CheckpointMalformed:
+            return None
+        return found if found is not None and found.size == asked.size else None
 
 
 def _decode(kind: type[Any], body: bytes) -> Any:

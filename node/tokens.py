@@ -166,6 +166,8 @@ class TokenFile:
         self._looked_ms: int | None = None
         self._rows: dict[str, Token] = {}
         self.failure: ChartsealError | None = None
+        self.expired_ms: int | None = None
+        """When a token that is over was shown last; the client is not told."""
 
     def check(self, text: str, *, now_ms: int) -> Token | None:
         """Return the row that ``text`` opens at ``now_ms`` (Unix time), or None."""
@@ -178,9 +180,16 @@ class TokenFile:
         given = hash_of(name, secret)
         # Hash and compare also for unknown ids: the time must not tell which exist.
         known = hmac.compare_digest(given, token.hash if token is not None else "0" * 64)
-        if token is None or not known or token.expires_ms <= now_ms:
+        if token is None or not known:
+            return None
+        if token.expires_ms <= now_ms:
+            self.expired_ms = now_ms
             return None
         return token
+
+    def look(self, *, now_ms: int) -> None:
+        """Read the file again if it changed, though nobody shows a token now."""
+        self._refresh(now_ms)
 
     def _refresh(self, now_ms: int) -> None:
         if self._looked_ms is not None and 0 <= now_ms - self._looked_ms < self.LOOK_EVERY_MS:

@@ -14,12 +14,13 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from consensus import wire
-from node.book import TxRow
+from node.book import TxRow, before_snapshot
 from node.ledger import block as blocks
 from node.ledger.facts.keys import key_row
 from node.ledger.frame import slice_frame, txid_of
 from node.ledger.payload import Op, Transaction, parse
 from node.records import commitments_in
+from storage.errors import Pruned
 from storage.reader import Reader
 
 BLOCKS_MAX: Final = 2000
@@ -67,8 +68,13 @@ class Touched:
 
 
 def first_at(view: Reader, time_ms: int, top: int) -> int:
-    """Return the first height whose block is not before ``time_ms``; ``top`` + 1 if none is."""
-    low, high = 1, top + 1
+    """Return the first height whose block is not before ``time_ms``; ``top`` + 1 if none is.
+
+    Raises ``Pruned`` when that block may be one that is not here.
+    """
+    low, high = view.lowest(), top + 1
+    if 1 < low <= top and time_ms <= _time(view, low):
+        raise Pruned(low)
     while low < high:
         middle = (low + high) // 2
         if _time(view, middle) < time_ms:
@@ -123,8 +129,8 @@ def _walk(
             return Touched(tuple(found), first, height - 1, (height, 0), top)
         row = view.block(height)
         assert row is not None, "an applied height has its row"
-        body = view.body(row.digest)
-        assert body is not None, "applied blocks keep their bodies"
+        body = view.body_of(height)
+        assert body is not None, "an applied height"
         size += len(body)
         for item in _signed(view, body, key, position if height == first else 0):
             if len(found) >= limit or ids >= IDS_MAX:
@@ -145,6 +151,8 @@ def _signed(view: Reader, body: bytes, key: bytes, low: int) -> Iterator[Touched
             continue
         encoded = view.tx_row(txid_of(raw))
         assert encoded is not None, "a transaction in a body is applied"
+        if before_snapshot(encoded):
+            continue  # a repetition, too
         row = wire.decode(TxRow, encoded, size_max=256)
         if row.height != header.height:
             continue  # a repetition: it has its outcome in an earlier block

@@ -1,51 +1,64 @@
-"""How the rooms of one node are wired: the only place that calls their constructors.
+"""How the rooms of one node are wired: with ``node.wiring_members`` the only place that calls
+their constructors.
 
 Order follows the flow: what is on disk, what the engine restores from it, the rooms between,
 the members' network, the face to clients.  Nothing here runs yet; ``node.daemon`` does that.
 """
 
-import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from consensus.driver import Driver
-from consensus.engine import Dialect, Engine
-from consensus.guard import PREFIX as GUARD_PREFIX
-from consensus.guard import SignGuard
-from consensus.pbft.dialect import PbftDialect
-from consensus.pbft.engine import PbftConfig, PbftEngine
-from consensus.raft.config import RaftConfig
-from consensus.raft.dialect import DIALECT as RAFT
-from consensus.raft.engine import RaftEngine
-from consensus.types import Committee, NodeId
+from consensus.types import NodeId
 from node.blocksync import BlockSync
 from node.bodies import Bodies, Body
 from node.book import Book
+from node.committing import Committer
 from node.config import Config
 from node.diskspace import DiskSpace
+from node.engines import build_driver, dialects, engine_in_force
 from node.gossip.protocol import Gossip, GossipLimits
 from node.handover import Handover
-from node.intake import Answer, Intake
-from node.keys import NodeKeys, read_seed
+from node.intake import Intake
+from node.joining import Joining
+from node.keys import NodeKeys
 from node.ledger import block as blocks
-from node.ledger import crypto, transaction
+from node.ledger import transaction
 from node.ledger.genesis import Genesis
-from node.ledger.transaction import Op
+from node.life import Life
+from node.lineage_desk import LineageDesk, build_desk
 from node.looplag import LoopLag
-from node.members import committee_of
 from node.mempool import Mempool, MempoolLimits
-from node.net.limits import NetLimits
 from node.net.peers import Peers
 from node.observe import Metrics, NodeCollector
-from node.publish import Publisher, policy_of
+from node.publish import Publisher
 from node.queries import Queries
+from node.queues import Rooms
 from node.reads import LinearReads
 from node.replica import Replica
 from node.reporting import Reporter
+from node.ring import Ring
+from node.roster import Roster
+from node.scrub import Scrub
 from node.service import Progress, Service
+from node.snapshot_rooms import SnapshotRooms
+from node.snapshot_wiring import build_snapshots
 from node.supply import Supply
 from node.switchboard import Switchboard
+from node.why.explainer import Explainer
+from node.wiring_life import build_life
+from node.wiring_members import (
+    build_belonging,
+    build_joining,
+    build_peers,
+    build_reporter,
+    check_keys,
+    monotonic_ms,
+    spare_of,
+)
+from node.wiring_upkeep import build_upkeep
+from storage.errors import Corrupt
 from storage.mark import SignMark
 from storage.store import Store
 
@@ -61,6 +74,18 @@ class Parts:
     reporter: Reporter
     loop_lag: LoopLag
     metrics: Metrics
+    roster: Roster
+    ring: Ring
+    joining: Joining
+    snapshots: SnapshotRooms
+    scrub: Scrub
+    explainer: Explainer
+
+    @property
+    def life(self) -> Life:
+        """What looks after disk, clock, certificates and drain."""
+        assert self.service.life is not None, "wired"
+        return self.service.life
 
     def quiet(self) -> bool:
         """Return whether nothing waits to be ordered or applied."""
@@ -71,7 +96,10 @@ def body_loader(store: Store) -> Callable[[bytes], Body | None]:
     """Return a reader of stored bodies.  What our own disk holds was verified before."""
 
     def load(digest: bytes) -> Body | None:
-        raw = store.body(digest)
+        try:
+            raw = store.body(digest)
+        except Corrupt:
+            raw = None  # others have it; the scrub mends the record
         if raw is None:
             return None
         header, raws = blocks.decode_body(raw, size_max=len(raw))
@@ -80,78 +108,57 @@ def body_loader(store: Store) -> Callable[[bytes], Body | None]:
     return load
 
 
-def build_engine(
-    config: Config, genesis: Genesis, store: Store, book: Book
-) -> tuple[Engine, Dialect]:
-    """Return the engine that genesis names, restored from what the store holds."""
-    parameters, committee = genesis.parameters, committee_of(genesis)
-    node_id, window = config.node.id, config.consensus.window
-    rng = random.Random()  # noqa: S311 - spreads timeouts, protects nothing
-    now_ms = time.monotonic_ns() // 1_000_000
-    pairs, applied = store.consensus_pairs(), book.applied()
-    if genesis.engine == "raft":
-        raft = RaftConfig(
-            self_id=NodeId(node_id),
-            committee=committee,
-            election_ms_min=parameters.election_ms,
-            election_ms_spread=parameters.election_ms,
-            heartbeat_ms=parameters.heartbeat_ms,
-            window=window,
-        )
-        return RaftEngine(raft, pairs=pairs, applied=applied, rng=rng, now_ms=now_ms), RAFT
-    pbft = PbftConfig(
-        self_id=NodeId(node_id),
-        committee=committee,
-        network=genesis.network,
-        request_ms=parameters.request_ms,
-        view_change_ms=parameters.view_change_ms,
-        resend_ms=parameters.resend_ms,
-        window=window,
-        rotation_blocks=parameters.rotation_blocks,
+def build_replica(
+    service: Service,
+    board: Switchboard,
+    driver: Driver,
+    supply: Supply,
+    bodies: Bodies,
+    mark: SignMark,
+    ring: Ring,
+    *,
+    reporter: Reporter,
+) -> Replica:
+    """Return the loop that drives the engine, with the committer beside it."""
+    node_id = service.node_id
+    assert service.snapshots is not None, "made before"
+    committer = Committer(
+        store=service.store,
+        book=service.book,
+        bodies=bodies,
+        mempool=service.mempool,
+        roster=board.roster,
+        supply=supply,
+        committed=[
+            board.applied,
+            service.committed,
+            reporter.applied,
+            service.snapshots.shelf.applied,
+        ],
+        expired=service.expired,
     )
-    engine = PbftEngine(pbft, pairs=pairs, applied=applied, rng=rng, now_ms=now_ms)
-    return engine, PbftDialect(parameters.rotation_blocks)
-
-
-def build_driver(
-    config: Config, genesis: Genesis, keys: NodeKeys, store: Store, book: Book, mark: SignMark
-) -> Driver:
-    """Return engine, guard and key under the driver's order, restored from the store."""
-    engine, dialect = build_engine(config, genesis, store, book)
-    guard_end = GUARD_PREFIX[:-1] + bytes((GUARD_PREFIX[-1] + 1,))
-    pairs = (pair for pair in store.consensus_pairs() if GUARD_PREFIX <= pair[0] < guard_end)
-    guard = SignGuard(pairs)
-    network, sign = genesis.network, keys.consensus.sign
-    return Driver(engine, dialect, guard, marked=mark, network=network, sign=sign)
-
-
-def build_peers(config: Config, genesis: Genesis, keys: NodeKeys, board: Switchboard) -> Peers:
-    """Return the members' network; every validator of genesis may connect."""
-    node_id = config.node.id
-    return Peers(
-        self_id=node_id,
-        network=genesis.network,
-        members={m.id: m.identity_key for m in genesis.validators},
-        addresses={
-            peer: (at.host, at.port) for peer, at in config.peers.items() if peer != node_id
-        },
-        listen=(config.p2p.listen.host, config.p2p.listen.port),
-        signer=keys.identity.sign,
-        verify=crypto.verify,
-        on_frame=board.on_frame,
-        limits=NetLimits(),
-        rng=random.Random(),  # noqa: S311 - spreads re-dials
-        clock_ms=_monotonic_ms,
-        on_up=board.peer_up,
-        on_down=board.peer_down,
+    return Replica(
+        self_id=NodeId(node_id),
+        rules=board.roster.now,
+        committer=committer,
+        entered=lambda rules: ring.enter(rules.voter(node_id)),
+        driver=driver,
+        store=service.store,
+        mark=mark,
+        book=service.book,
+        bodies=bodies,
+        mempool=service.mempool,
+        supply=supply,
+        reads=service.reads,
+        send=board.send,
+        contradicted=reporter.votes,
     )
 
 
 def build_sync(
     replica: Replica,
     board: Switchboard,
-    driver: Driver,
-    committee: Committee,
+    genesis: Genesis,
     store: Store,
     book: Book,
     bodies: Bodies,
@@ -163,14 +170,34 @@ def build_sync(
         store=store,
         bodies=bodies,
         intake=intake,
-        dialect=driver.dialect,
-        committee=committee,
+        dialects=dialects(genesis),
+        rules=board.roster,
+        barrier=replica.barrier,
+        settled=replica.settled,
         ask=board.ask_blocks,
         give=replica.synced,
         backlog=replica.backlog,
     )
     replica.sync = sync
     return sync
+
+
+def build_lineage(
+    service: Service, sync: BlockSync, replica: Replica, board: Switchboard
+) -> LineageDesk:
+    """Return who keeps, serves and learns how the members came to be members."""
+    desk = build_desk(
+        service.genesis,
+        service.store,
+        service.book,
+        sync,
+        self_id=service.node_id,
+        send=board.send_frame,
+        peers=board.connected,
+    )
+    service.lineage, service.trust = desk.keeper.text, lambda: desk.keeper.trust
+    replica.heard_of = desk.expect
+    return desk
 
 
 def gossip_limits(genesis: Genesis) -> GossipLimits:
@@ -210,7 +237,6 @@ def build_service(
     board: Switchboard,
 ) -> Service:
     """Return the face that interfaces see."""
-    spare = config.keystore.signing_key_file
     return Service(
         node_id=config.node.id,
         genesis=genesis,
@@ -221,28 +247,17 @@ def build_service(
         queries=Queries(store, book),
         publisher=board.publisher,
         signer=keys.identity,
-        spare=None if spare is None else crypto.Signer(read_seed(spare)),
+        spare=spare_of(config),
+        roster=board.roster,
         engine_status=driver.engine.status,
         peers_connected=board.connected,
         admitted=board.admitted,
-        disk=DiskSpace(config.node.data_dir, min_free_bytes=config.storage.min_free_bytes),
+        disk=DiskSpace(
+            config.node.data_dir,
+            min_free_bytes=config.storage.min_free_bytes,
+            reserve_bytes=config.storage.reserve_bytes,
+        ),
         reads=LinearReads(executed=lambda: book.tip.height),
-    )
-
-
-def build_reporter(service: Service, committee: Committee) -> Reporter:
-    """Return who brings contradictions to the ledger, under this institution's name."""
-
-    async def submit(ops: Sequence[Op]) -> Answer:
-        (answer,) = await service.submit([service.sign(ops)])
-        return answer
-
-    return Reporter(
-        self_id=service.node_id,
-        members=committee.ids,
-        read=service.book.read,
-        submit=submit,
-        now_s=time.monotonic,
     )
 
 
@@ -252,12 +267,38 @@ def build_handover(
     """Return who hands leadership over; patience as long as the engine tries."""
     return Handover(
         self_id=NodeId(self_id),
-        engine=replica.driver.engine,
+        engine=lambda: engine_in_force(replica.driver),
         ask=replica.ask,
         connected=board.connected,
         newest=board.publisher.newest_of,
         patience_s=2 * genesis.parameters.election_ms / 1000,
     )
+
+
+def wire_rooms(
+    config: Config, genesis: Genesis, rooms: Rooms, sync: BlockSync, board: Switchboard
+) -> None:
+    """Introduce the rooms to one another that could not be made in one order."""
+    service, replica, peers = rooms.service, rooms.replica, rooms.peers
+    service.handover = build_handover(genesis, replica, board, service.node_id)
+    service.progress = lambda: Progress(
+        replica.counters.low_watermark,
+        config.consensus.window,
+        replica.in_flight(),
+        sum(map(rooms.reporter.recorded, rooms.reporter.members)),
+    )
+    board.wire(
+        peers=peers,
+        replica=replica,
+        supply=rooms.supply,
+        sync=sync,
+        intake=rooms.intake,
+        gossip=rooms.gossip,
+        reporter=rooms.reporter,
+        belonging=build_belonging(config, board.roster, board, peers, service.store),
+        lineage=build_lineage(service, sync, replica, board),
+    )
+    service.life = build_life(config, rooms)
 
 
 def build_metrics(
@@ -275,67 +316,79 @@ def build_metrics(
     )
 
 
+def build_explainer(
+    config: Config,
+    service: Service,
+    replica: Replica,
+    peers: Peers,
+    reporter: Reporter,
+    lag: LoopLag,
+    ring: Ring,
+) -> Explainer:
+    """Return who says what is wrong, for interfaces and the log."""
+    assert replica.sync is not None, "wired"
+    explainer = Explainer(config, service, replica, peers, reporter, lag, replica.sync, ring)
+    service.explain, service.observe = explainer.explain, explainer.observe
+    return explainer
+
+
 def build(
-    config: Config, genesis: Genesis, keys: NodeKeys, store: Store, mark: SignMark
+    config: Config,
+    genesis: Genesis,
+    keys: NodeKeys,
+    store: Store,
+    mark: SignMark,
+    *,
+    following: Sequence[NodeKeys] = (),
 ) -> Parts:
-    """Wire the rooms of one node; ``mark`` is level with ``store``."""
-    node_id, committee = config.node.id, committee_of(genesis)
+    """Wire the rooms of one node; ``mark`` is level with ``store``.
+
+    ``following``: keys that the ledger is to name in place of those of ``keys``, oldest first.
+    Raises ``ChartsealError`` (keystore-mismatch) for keys that are not this institution's.
+    """
+    node_id = config.node.id
     book, bodies = build_book(config, genesis, store), Bodies(body_loader(store))
+    roster, ring = Roster(genesis, book, node_id), Ring(keys, *following)
+    check_keys(roster, keys)
     pool = build_pool(config)
-    intake = Intake(book, store, pool, now_ms=_monotonic_ms)
-    publisher = Publisher(policy_of(genesis), self_id=node_id, signer=keys.cosigner)
-    board = Switchboard(mempool=pool, publisher=publisher, store=store)
-    driver = build_driver(config, genesis, keys, store, book, mark)
+    intake = Intake(book, store, pool, now_ms=monotonic_ms)
+    publisher = Publisher(roster, self_id=node_id, signer=ring.cosigner)
+    board = Switchboard(mempool=pool, publisher=publisher, store=store, roster=roster)
+    driver = build_driver(config, genesis, store, book, mark, roster, ring)
     supply = Supply(
-        bodies,
-        book,
-        intake,
-        pool,
-        members=committee.ids,
-        ask=board.ask_body,
-        peers=board.connected,
+        bodies, book, intake, pool, rules=roster, ask=board.ask_body, peers=board.connected
     )
     service = build_service(config, genesis, keys, store, book, intake, driver, board)
-    reporter = build_reporter(service, committee)
-    replica = Replica(
-        self_id=NodeId(node_id),
-        committee=committee,
-        driver=driver,
-        store=store,
-        mark=mark,
-        book=book,
-        bodies=bodies,
-        mempool=pool,
-        supply=supply,
-        reads=service.reads,
-        send=board.send,
-        committed=[board.applied, service.committed, reporter.applied],
-        expired=service.expired,
-        contradicted=reporter.votes,
+    reporter = build_reporter(service, roster)
+    snapshots = service.snapshots = build_snapshots(
+        config, genesis, store, book, board, service.disk
     )
-    sync = build_sync(replica, board, driver, committee, store, book, bodies, intake)
-    peers = build_peers(config, genesis, keys, board)
-    service.handover = build_handover(genesis, replica, board, node_id)
-    service.progress = lambda: Progress(
-        replica.counters.low_watermark,
-        config.consensus.window,
-        replica.in_flight(),
-        sum(map(reporter.recorded, reporter.members)),
+    replica = build_replica(
+        service, board, driver, supply, bodies, mark, ring, reporter=reporter
     )
-    gossip = Gossip(node_id, committee.ids, gossip_limits(genesis))
-    board.wire(
-        peers=peers,
-        replica=replica,
-        supply=supply,
-        sync=sync,
-        intake=intake,
-        gossip=gossip,
-        reporter=reporter,
-    )
+    sync = build_sync(replica, board, genesis, store, book, bodies, intake)
+    peers = build_peers(config, genesis, keys, board, roster)
+    gossips = gossip_limits(genesis)
+    gossip = Gossip(node_id, roster.identities(), gossips)
+    rooms = Rooms(service, replica, peers, supply, intake, gossip, reporter, gossips)
+    wire_rooms(config, genesis, rooms, sync, board)
+    scrub = build_upkeep(config, genesis, keys, service, sync, board)
     lag = LoopLag(time.monotonic)
     metrics = build_metrics(service, replica, intake, board, peers, reporter, lag)
-    return Parts(service, replica, peers, board, reporter, lag, metrics)
-
-
-def _monotonic_ms() -> int:
-    return time.monotonic_ns() // 1_000_000
+    explainer = build_explainer(config, service, replica, peers, reporter, lag, ring)
+    joining = build_joining(service, roster, ring)
+    return Parts(
+        service,
+        replica,
+        peers,
+        board,
+        reporter,
+        lag,
+        metrics,
+        roster,
+        ring,
+        joining,
+        snapshots,
+        scrub,
+        explainer,
+    )
