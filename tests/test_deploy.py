@@ -319,6 +319,47 @@ def test_the_manuals_verifiers_want_a_quorum(name, evidence):
     assert run_snippet(snippet(*SNIPPETS[name]), evidence).returncode != 0
 
 
+LINEAGE_BREAKS = {
+    "": lambda link: link,
+    "note": lambda link: (
+        link | {"note": link["note"].replace(b"golden".hex(), b"goldin".hex(), 1)}
+    ),
+    "seal": lambda link: link | {"seal": link["seal"][:-2] + "00"},
+    "path": lambda link: link | {"path": link["path"][1:]},
+    "engine": lambda link: link | {"era": link["era"] | {"engine": "raft"}},
+    "members": lambda link: (
+        link | {"era": link["era"] | {"members": link["era"]["members"][1:]}}
+    ),
+    "epoch": lambda link: link | {"era": link["era"] | {"epoch": 3}},
+}
+
+
+@pytest.mark.parametrize("change", LINEAGE_BREAKS)
+def test_the_manuals_verifier_of_a_lineage_accepts_the_golden_one_only(tmp_path, change):
+    shutil.copy(VECTORS / "lineage-policy.json", tmp_path / "policy.json")
+    told = json.loads((VECTORS / "lineage.json").read_text())
+    broken = LINEAGE_BREAKS[change](told["links"][1])
+    assert (broken == told["links"][1]) == (not change)
+    told["links"][1] = broken
+    (tmp_path / "lineage.json").write_text(json.dumps(told))
+    mark = "<!-- tested: lineage-by-hand -->"
+    done = run_snippet(snippet(DOCS / "lineage.md", mark), tmp_path)
+    assert (done.returncode == 0) == (not change), done.stderr
+    assert ("epoch 2 from height 4: 4 of 5, pbft" in done.stdout) == (not change)
+
+
+@pytest.mark.parametrize("name", ["tlog-scales", "by-hand"])
+def test_the_manuals_verifiers_accept_a_receipt_with_a_lineage_by_the_policy_of_its_era(
+    name, evidence
+):
+    from tests.vectors import make_lineage
+
+    (evidence / "policy.json").write_text(make_lineage.golden().policy(2).to_text())
+    shutil.copy(VECTORS / "receipt-v2.tlog-proof", evidence / "receipt.tlog-proof")
+    done = run_snippet(snippet(*SNIPPETS[name]), evidence)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("change", ["", "value", "key", "siblings", "absent"])
 def test_the_manuals_reader_of_rows_accepts_what_stands_under_the_root_only(tmp_path, change):
     answer = json.loads((VECTORS / "answer.json").read_text())

@@ -51,7 +51,7 @@ HOPS: Final[dict[str, tuple[str, ...]]] = {
     "apply: rows": ("storage.store:Store.commit",),
     "LevelDB: write": ("storage.level:LevelKV.write",),
     "after: pool, waiters": (
-        "node.replica:Replica._commit_loop",
+        "node.committing:Committer.run",
         "node.mempool:Mempool.remove",
         "node.service:Service.committed",
     ),

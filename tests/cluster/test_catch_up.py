@@ -26,7 +26,7 @@ from node.ledger.families.record import Anchor
 from node.ledger.genesis import Genesis, Parameters
 from node.ledger.transaction import Op, Payload
 from storage import keys as rows
-from tests.support.hostile import genesis_of, keys_of, metric
+from tests.support.hostile import configure, genesis_of, keys_of, metric
 from tests.support.load import settle
 
 pytestmark = pytest.mark.cluster
@@ -173,7 +173,9 @@ def reset_mark(cluster: Cluster, at: int, *flags: str) -> subprocess.CompletedPr
 def test_a_wiped_member_stays_out_until_a_person_lets_it_rebuild_the_ledger(
     cluster: Cluster,
 ) -> None:
-    """Every block comes back from the others; the memory of what it signed does not.
+    """With ``recovery.on_lost_state = "refuse"``.
+
+    Every block comes back from the others; the memory of what it signed does not.
 
     So the key's mark keeps the member from starting.  Nothing but a person can know that the
     others are all up and past its last block, as the operations manual asks, and say so.
@@ -187,6 +189,7 @@ def test_a_wiped_member_stays_out_until_a_person_lets_it_rebuild_the_ledger(
     assert cluster.exit_code(wiped) == 0, "it stopped when it was told to"
     old = guard_rows(cluster, wiped)
     shutil.rmtree(cluster.node_dir(wiped) / "data")
+    configure(cluster, wiped, 'on_lost_state = "refuse"', section="recovery")
     cluster.start(wiped)
     with pytest.raises(ChartsealError, match="sign-state-behind"):
         cluster.wait_ready(wiped)

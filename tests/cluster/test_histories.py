@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from node.chaos.clients import LINEARIZABLE, Clients, Registers
+from node.chaos.linear import READ, Operation, Outcome, check, register
+from node.chaos.wires import Wires
 from node.cli.cluster import Cluster
 from node.ledger.genesis import Parameters
-from tests.support.histories import LINEARIZABLE, Clients, Faults, Registers, Wires
-from tests.support.linearizability import READ, Operation, Outcome, check, register
+from tests.support.histories import Faults
 
 FAULTS = int(os.environ.get("CHARTSEAL_HISTORIES", "3"))
 REGISTERS = 6

@@ -28,7 +28,7 @@ from node.ledger.crypto import Signer
 from node.ledger.genesis import Parameters
 from node.ledger.transaction import Op, Payload
 from node.net.frame import FRAME_BYTES_MAX, FrameType, encode
-from node.net.handshake import VERSION, Hello
+from node.net.handshake import Hello
 from node.supply import BodyRequest, BodyResponse
 from tests.support.hostile import Hostile, Stranger, eventually, half_frame, metric
 
@@ -132,7 +132,7 @@ async def test_noise_before_any_proof_is_dropped_and_counted(net: Net) -> None:
 
 
 async def test_a_silent_stranger_holds_up_nobody_and_is_cut_off(net: Net) -> None:
-    hello = wire.encode(Hello(VERSION, bytes(32), net.name(LIAR), os.urandom(32), net.name(1)))
+    hello = wire.encode(Hello(1, bytes(32), net.name(LIAR), os.urandom(32), net.name(1)))
     before = net.refusals(1, "timeout")
     with Stranger(net.cluster.members[1].p2p_port) as silent:
         silent.secure()

@@ -10,14 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from consensus import wire
-from node.book import TxRow
-from node.check import check_ledger
 from node.cli.cluster import Cluster
-from node.ledger.families import record
-from node.ledger.genesis import Genesis
-from storage.store import Store
 from tests.support.load import Load, settle
+from tests.support.promises import promises_kept
 
 KILLS = int(os.environ.get("CHARTSEAL_KILLS", "5"))
 
@@ -47,20 +42,4 @@ def test_kills_under_load_break_no_promise(engine: str, members: int, tmp_path: 
         assert len({(head["log_root"], head["state_root"]) for head in heads}) == 1
         assert cluster.down() == members, "every node was still alive"
         for at in range(members):
-            _promises_kept(cluster, at, load)
-
-
-def _promises_kept(cluster: Cluster, at: int, load: Load) -> None:
-    genesis = Genesis.decode(cluster.genesis_path.read_bytes())
-    data_dir = cluster.node_dir(at) / "data"
-    report = check_ledger(data_dir, genesis)
-    assert report.clean, list(report.findings)
-    with Store.open(data_dir, network=genesis.network) as store:
-        for tx_id, commitments in load.acknowledged.items():
-            raw = store.tx_row(bytes.fromhex(tx_id))
-            assert raw is not None, f"acknowledged {tx_id} is lost on node {at}"
-            assert wire.decode(TxRow, raw, size_max=256).code == 0
-            for name in commitments:
-                prefix = record.commitment_prefix(bytes.fromhex(name))
-                places = list(store.index_scan(prefix, prefix + b"\xff"))
-                assert len(places) == 1, f"{name} stands {len(places)} times on node {at}"
+            promises_kept(cluster, at, load)

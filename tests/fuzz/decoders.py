@@ -27,19 +27,24 @@ from node.blocksync import SyncBlock, SyncRequest, SyncResponse
 from node.errors import ChartsealError
 from node.gossip import encoding
 from node.http import codes, strict_json, txjson, types
-from node.ledger import block, canon, checkpoint, commitment, receipt, transaction
+from node.ledger import block, canon, checkpoint, commitment, lineage, receipt, transaction
 from node.ledger.block import BlockMalformed
 from node.ledger.canon import CanonRefused
 from node.ledger.checkpoint import CheckpointMalformed, Policy
 from node.ledger.genesis import Genesis, GenesisInvalid
+from node.ledger.lineage import LineageInvalid, LineageMalformed
 from node.ledger.receipt import ReceiptInvalid, ReceiptMalformed
 from node.ledger.transaction import TransactionMalformed
+from node.lineage_asking import LineageRequest, LineageResponse
 from node.net.faults import FrameFault
 from node.net.frame import SESSION_TYPES, FrameReader
 from node.net.frame import encode as encode_frame
 from node.net.handshake import Hello, Proof
 from node.publish import decode_shares, encode_shares
+from node.rangeproof import RangeProof
+from node.rangesync import RangeRequest, RangeResponse
 from node.supply import BodyRequest, BodyResponse
+from node.trust import TrustMalformed, read_start, trust_in
 from tests.support import ledger
 
 VECTORS: Final = Path(__file__).parents[1] / "vectors"
@@ -124,7 +129,8 @@ def targets() -> list[Target]:
     """Return every target with true encodings to start from."""
     raws = _transactions()
     body = _body(raws)
-    return [*_of_ledger(raws, body), *_of_proofs(), *_of_members(raws, body), *_of_clients()]
+    of_ledger = [*_of_ledger(raws, body), *_of_proofs(), *_of_lineage()]
+    return [*of_ledger, *_of_members(raws, body), *_of_clients()]
 
 
 def _of_ledger(raws: list[bytes], body: bytes) -> list[Target]:
@@ -165,6 +171,35 @@ def _of_proofs() -> list[Target]:
                [record, b'{"a":[1.5e3,-0,"\\u00e9"],"b":null}']),
         Target("record lexical", lambda raw: canon.canonical(raw, canon.FHIR_LEX),
                (CanonRefused,), [record, b'{"a":[1.50,-0,"x"]}']),
+    ]  # fmt: skip
+
+
+def _of_lineage() -> list[Target]:
+    written, raw = VECTORS / "lineage.json", VECTORS / "lineage.hex"
+    told = lineage.decode(bytes.fromhex(raw.read_text()))
+    policy = VECTORS / "lineage-policy.json"
+    text = VECTORS / "receipt-v2.tlog-proof"
+    trust = trust_in(Policy.from_text(policy.read_text()))
+    proof = RangeProof((told.links[0].seal,), told.links[0].note, told.links[0].path)
+    letters = [
+        LineageRequest(3),
+        LineageResponse(0, told.links),
+        RangeRequest(1, 9),
+        RangeResponse(1, (SyncBlock(b"header", b"certificate", b"body"),), proof),
+    ]
+    return [
+        Target("lineage", lineage.decode, (LineageMalformed,), [lineage.encode(told)],
+               lineage.encode),
+        Target("lineage json", lambda given: lineage.from_json(_text(given)),
+               (LineageMalformed,), [written.read_bytes()]),
+        Target("lineage followed", lambda given: trust.extended(lineage.decode(given).links),
+               (LineageMalformed, LineageInvalid), [lineage.encode(told)]),
+        Target("start of trust", read_start, (TrustMalformed,),
+               [policy.read_bytes(), ledger.genesis("pbft").encode()]),
+        Target("receipt with lineage", receipt.from_text, (ReceiptMalformed,),
+               [text.read_bytes()], receipt.to_text),
+        *[Target(type(item).__name__, _typed(type(item)), (Malformed,), [wire.encode(item)],
+                 wire.encode) for item in letters],
     ]  # fmt: skip
 
 

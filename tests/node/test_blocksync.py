@@ -1,6 +1,6 @@
 """Catch-up: final blocks arrive in order, checked; every lie is answered with False."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +11,21 @@ from consensus.certs import CommitCert
 from consensus.effects import Fetch
 from consensus.pbft.dialect import DIALECT
 from consensus.types import NodeId, Proposal
-from node.blocksync import BLOCKS_MAX, BlockSync, SyncBlock, SyncRequest, SyncResponse
+from node.blocksync import (
+    BACKLOG_MAX,
+    BLOCKS_MAX,
+    BlockSync,
+    SyncBlock,
+    SyncRequest,
+    SyncResponse,
+)
 from node.bodies import Bodies
 from node.intake import Intake
 from node.ledger.transaction import txid_of
 from node.mempool import Mempool, MempoolLimits
+from node.roster import Unchanging, founding_rules
+from storage import keys
+from storage.reader import Floor
 from tests.support.ledger import Chain, anchor, genesis, proposal_of
 
 PEER = NodeId("birch")
@@ -30,14 +40,17 @@ class Room:
         self.asked: list[tuple[str, SyncRequest]] = []
         self.given: list[Proposal] = []
         self.waiting = 0
+        self.barrier = 0
         self.bodies = Bodies(lambda _: None)
         self.sync = BlockSync(
             book=self.chain.book,
             store=self.chain.store,
             bodies=self.bodies,
             intake=Intake(self.chain.book, self.chain.store, pool, now_ms=lambda: 0),
-            dialect=DIALECT,
-            committee=self.chain.committee,
+            dialects={"pbft": DIALECT},
+            rules=Unchanging(founding_rules(self.chain.genesis)),
+            barrier=lambda: self.barrier,
+            settled=lambda: self.chain.book.tip.height,
             ask=lambda peer, request: self.asked.append((peer, request)),
             give=lambda proposal, _certificate: self.given.append(proposal),
             backlog=lambda: self.waiting,
@@ -79,13 +92,51 @@ async def test_blocks_are_served_checked_and_given_in_order(ahead: Room, behind:
     assert behind.sync.fetched == 3
 
 
+async def test_a_full_range_is_taken_however_few_bodies_are_kept(
+    ahead: Room, behind: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.bodies.RECENT_MAX", 1)
+    assert await behind.take(ahead.sync.serve(SyncRequest(1, 9)))
+    assert [item.height for item in behind.given] == [1, 2, 3]
+
+
+async def test_what_checks_a_range_as_a_whole_may_refuse_it(ahead: Room, behind: Room) -> None:
+    seen: list[tuple[str, list[int]]] = []
+
+    async def refuse(peer: str, blocks: Sequence[Proposal]) -> bool:
+        seen.append((peer, [item.height for item in blocks]))
+        return False
+
+    behind.sync.verify_range = refuse
+    assert not await behind.take(ahead.sync.serve(SyncRequest(1, 9)))
+    assert seen == [("birch", [1, 2, 3])]
+    assert behind.given == []
+
+
+async def test_nothing_is_taken_above_a_barrier_that_is_not_applied(
+    ahead: Room, behind: Room
+) -> None:
+    behind.barrier = 2
+    assert await behind.take(ahead.sync.serve(SyncRequest(1, 9)))
+    assert [item.height for item in behind.given] == [1, 2]
+    asked = len(behind.asked)
+    behind.sync.fetch(Fetch(NodeId("cedar"), 3, 9))
+    assert len(behind.asked) == asked
+    for proposal in behind.given:
+        body = behind.bodies.get(proposal.digest)
+        assert body is not None
+        behind.chain.apply(body)
+    behind.sync.fetch(Fetch(NodeId("cedar"), 3, 9))
+    assert len(behind.asked) == asked + 1
+
+
 async def test_a_peer_is_asked_once_at_a_time_and_not_while_the_committer_lags(
     behind: Room,
 ) -> None:
     behind.sync.fetch(Fetch(PEER, 1, 500))
     behind.sync.fetch(Fetch(PEER, 1, 500))
     assert behind.asked == [("birch", SyncRequest(1, BLOCKS_MAX))]
-    behind.waiting = BLOCKS_MAX + 1
+    behind.waiting = BACKLOG_MAX + 1
     behind.sync.fetch(Fetch(NodeId("cedar"), 1, 5))
     assert len(behind.asked) == 1
 
@@ -170,3 +221,27 @@ def test_ranges_and_responses_have_limits() -> None:
     with pytest.raises(ValueError, match="too many"):
         SyncResponse(1, (SyncBlock(b"", b"", b""),) * (BLOCKS_MAX + 1))
     assert codec.encode([1, 3]) == wire.encode(SyncRequest(1, 3))
+
+
+def test_what_is_pruned_is_answered_with_nothing(ahead: Room) -> None:
+    ahead.chain.store.mend([(keys.PRUNED, Floor(3, 1).encode())])
+    for height in (1, 2):
+        row = ahead.chain.store.block(height)
+        assert row is not None
+        ahead.chain.store.mend([(keys.BODY + row.digest, None)])
+    assert ahead.sync.serve(SyncRequest(1, 3)).blocks == ()
+    assert len(ahead.sync.serve(SyncRequest(3, 3)).blocks) == 1
+
+
+async def test_a_member_that_has_nothing_sends_the_asker_to_another(behind: Room) -> None:
+    behind.sync.others = lambda: ("birch", "cedar", "dogwood")
+    whom = []
+    for _ in range(5):
+        behind.sync.fetch(Fetch(PEER, 1, 9))
+        peer, request = behind.asked[-1]
+        whom.append(peer)
+        assert await behind.sync.received(NodeId(peer), SyncResponse(request.lo, ()))
+    # After the last of them it begins again: one may have caught up meanwhile.
+    assert whom == ["birch", "cedar", "dogwood", "birch", "cedar"]
+    behind.sync.fetch(Fetch(PEER, 5, 9))
+    assert behind.asked[-1][0] == "birch"  # later heights it may well have

@@ -23,8 +23,6 @@ from node.ledger.block import Header
 from node.ledger.genesis import Parameters
 from tests.support.ledger import Chain, digest, proposal_of
 
-MEMBERS = ("alder", "birch", "cedar", "dogwood")
-
 
 @pytest.fixture
 def chain(tmp_path: Path) -> Iterator[Chain]:
@@ -37,7 +35,7 @@ def check(chain: Chain, proposal: Proposal, **parameters: Any) -> Header:
         proposal,
         network=chain.network,
         parameters=Parameters(**parameters),
-        members=MEMBERS,
+        committee=chain.committee,
     )
 
 

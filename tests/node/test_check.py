@@ -18,8 +18,8 @@ from storage.blocks import Applied, BlockRow
 from storage.check import Code, Finding
 from storage.errors import DataDirLocked, DataDirMissing, ForeignDataDir
 from storage.history import History
+from storage.layout import KV_NAME
 from storage.level import LevelKV
-from storage.store import KV_NAME
 from tests.support.ledger import Chain, amend, anchor, batch, digest, genesis, retract
 
 pytestmark = pytest.mark.usefixtures("each_backend")

@@ -78,6 +78,8 @@ def test_every_setting_can_be_set_by_environment_and_flag(tmp_path, name):
     text = {
         "id": "hosp9",
         "path": str(tmp_path / "there"),
+        "directory": str(tmp_path / "there"),
+        "url": "https://archive.example/ledger",
         "address": "127.0.0.1:4321",
         "size": f"{max(setting.about.low, 1 << 20) >> 20}MiB",
         "count": str(min(setting.about.high, 77)),

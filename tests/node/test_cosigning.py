@@ -11,7 +11,7 @@ import pytest
 from consensus.effects import Decided
 from consensus.pbft.engine import PbftConfig
 from consensus.types import NodeId, Proposal
-from node import switchboard, wiring
+from node import engines, switchboard
 from node.book import Committed
 from node.net.frame import FrameType
 from node.publish import COSIGN_EVERY, Divergence, encode_shares
@@ -86,7 +86,7 @@ async def test_ordering_that_waits_for_cosignatures_goes_on_once_they_can_arrive
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the window full there is no next block to carry news: only asking again helps."""
-    monkeypatch.setattr(wiring, "PbftConfig", partial(PbftConfig, checkpoint_lag_max=LAG))
+    monkeypatch.setattr(engines, "PbftConfig", partial(PbftConfig, checkpoint_lag_max=LAG))
     async with running(tmp_path / "net", members=4, engine="pbft") as nodes:
         for node in nodes.nodes:
             node.lost.add(FrameType.COSIGNATURES)

@@ -10,7 +10,8 @@ from consensus.codec import Malformed
 from node.book import Tip
 from node.ledger import checkpoint as checkpoints
 from node.ledger.checkpoint import TIME_S_MAX, Checkpoint
-from node.ledger.genesis import Genesis
+from node.ledger.eras import Era
+from node.ledger.genesis import Genesis, Voter
 from node.publish import (
     COSIGNATURES_PER_FRAME_MAX,
     WINDOW,
@@ -21,6 +22,7 @@ from node.publish import (
     encode_shares,
     policy_of,
 )
+from node.roster import Rules, Unchanging, founding_rules
 from tests.support.ledger import Chain, digest, genesis, key
 
 PBFT = genesis("pbft")
@@ -29,7 +31,8 @@ RAFT = genesis("raft")
 
 def publisher(founded: Genesis = PBFT, *, me: str = "alder", signs: bool = True) -> Publisher:
     signer = key(f"{me} cosigner") if signs else None
-    return Publisher(policy_of(founded), self_id=me, signer=signer)
+    rules = Unchanging(founding_rules(founded))
+    return Publisher(rules, self_id=me, signer=lambda _: signer)
 
 
 def tip(size: int, *, root: str = "root", height: int | None = None) -> Tip:
@@ -178,20 +181,20 @@ def test_memory_is_bounded_whatever_one_member_sends() -> None:
 
 def test_whoever_has_not_answered_is_named_until_the_newest_head_is_certified() -> None:
     made = publisher()
-    assert made.silent() is None
+    assert made.silent() == []
     own = made.applied(tip(5), 7)
     assert own is not None
     assert made.own(5) == own
     assert made.own(6) is None
-    assert made.silent() == (own, ["birch", "cedar", "dogwood"])
+    assert made.silent() == [(own, ["birch", "cedar", "dogwood"])]
     made.received("cedar", share("cedar", 5))
-    assert made.silent() == (own, ["birch", "dogwood"])
+    assert made.silent() == [(own, ["birch", "dogwood"])]
     made.received("birch", share("birch", 5))
     assert made.certify(5) is not None
-    assert made.silent() is None
+    assert made.silent() == []
     newer = made.applied(tip(6), 7)
     assert newer is not None
-    assert made.silent() == (newer, ["birch", "cedar", "dogwood"])
+    assert made.silent() == [(newer, ["birch", "cedar", "dogwood"])]
 
 
 def heads_of(made: Publisher) -> list[tuple[str, int, set[str], set[str]]]:
@@ -231,6 +234,92 @@ def test_two_roots_of_one_member_are_noticed_without_any_quorum() -> None:
     forged = share("birch", 5, root="third", signer="cedar cosigner")
     assert not made.received("birch", forged)
     assert made.conflicts() == []
+
+
+# --- eras ----------------------------------------------------------------------------------
+
+
+class TwoEras:
+    """Heights up to ``barrier`` are the founders'; above, dogwood is gone and birch has new
+    keys.  ``known``: whether we have applied the barrier."""
+
+    def __init__(self, barrier: int) -> None:
+        self.barrier, self.known = barrier, False
+        self.old = founding_rules(PBFT)
+        era = self.old.era
+        fresh = Voter("birch", era.members[1].consensus_key, key("birch new").public_key)
+        members = (era.members[0], fresh, era.members[2])
+        later = Era(1, "pbft", barrier + 1, members)
+        self.new = Rules.of(later, origin=PBFT.origin, network=PBFT.network)
+
+    @property
+    def now(self) -> Rules:
+        return self.new if self.known else self.old
+
+    def at(self, height: int) -> Rules:
+        return self.new if self.known and height > self.barrier else self.old
+
+
+def with_two_eras() -> tuple[TwoEras, Publisher]:
+    rules = TwoEras(5)
+    return rules, Publisher(rules, self_id="alder", signer=lambda _: key("alder cosigner"))
+
+
+def test_a_barrier_is_certified_by_the_era_that_it_ends() -> None:
+    rules, made = with_two_eras()
+    rules.known = True
+    own = made.applied(tip(5), 7, barrier=True)
+    assert own is not None
+    later = made.applied(tip(6), 7)
+    assert later is not None
+    names = ["birch", "cedar", "dogwood"]
+    assert made.silent() == [(own, names), (later, names[:2])], "also who is removed by it"
+    assert made.received("dogwood", share("dogwood", 5))
+    assert made.received("birch", share("birch", 5)), "its old key"
+    certified = made.certify(5)
+    assert certified is not None
+    assert checkpoints.count_valid(certified[1], rules.old.policy) >= {"birch", "dogwood"}
+    assert made.received("birch", share("birch", 6, signer="birch new"))
+    assert made.certify(6) is not None, "two of three"
+    assert made.silent() == []
+
+
+def test_who_left_or_uses_its_old_key_does_not_count_above_the_barrier() -> None:
+    rules, made = with_two_eras()
+    rules.known = True
+    made.applied(tip(6), 7)
+    assert not made.received("dogwood", share("dogwood", 6))
+    assert not made.received("birch", share("birch", 6))
+    assert made.certify(6) is None
+
+
+def test_what_comes_before_we_know_its_era_is_neither_blamed_nor_counted() -> None:
+    rules, made = with_two_eras()
+    made.applied(tip(4), 7)
+    assert made.received("birch", share("birch", 6, signer="birch new"))  # not verifiable yet
+    assert made.received("dogwood", share("dogwood", 6))  # as if it still voted
+    assert made.received("cedar", share("cedar", 6))
+    made.applied(tip(5), 7, barrier=True)
+    rules.known = True
+    made.applied(tip(6), 7)
+    assert made._shares[6].keys() == {"alder", "cedar"}
+    assert made.certify(6) is not None
+    assert made.claimed_by_quorum() == 6
+
+
+def test_a_barrier_is_asked_for_however_many_heads_follow() -> None:
+    rules, made = with_two_eras()
+    rules.known = True
+    own = made.applied(tip(5), 7, barrier=True)
+    for size in range(6, WINDOW + 20):
+        made.applied(tip(size), 7)
+    assert made.silent()[0] == (own, ["birch", "cedar", "dogwood"])
+    for member in ("birch", "cedar"):
+        made.received(member, share(member, 5))
+    certified = made.certify(5)
+    assert certified is not None
+    assert made.own_of_note(5, certified[1]) == own
+    assert made.own_of_note(6, certified[1]) is not None, "the same key in both eras"
 
 
 def test_old_sizes_are_forgotten() -> None:

@@ -98,7 +98,7 @@ async def test_the_same_contradiction_is_noticed_once() -> None:
 async def test_heads_are_reported_as_heads() -> None:
     desk = Desk()
     head, against = note("wrong", "birch"), note("right", "alder", "cedar", "dogwood")
-    desk.reporter.heads(HeadsConflict("birch", 9, head, against))
+    desk.reporter.heads(HeadsConflict("birch", 0, 9, head, against))
     assert await desk.at(1) == 1
     assert desk.sent[0].kind == "evidence.heads"
     assert desk.reporter.found == {"checkpoint": 1}

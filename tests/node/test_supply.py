@@ -12,10 +12,9 @@ from node.bodies import Bodies, BodyRefused, split_txids
 from node.intake import Intake
 from node.ledger.transaction import Transaction, txid_of
 from node.mempool import Mempool, MempoolLimits
+from node.roster import Unchanging, founding_rules
 from node.supply import BodyRequest, BodyResponse, Supply
 from tests.support.ledger import Chain, digest, proposal_of
-
-MEMBERS = ("alder", "birch", "cedar", "dogwood")
 
 
 class Room:
@@ -34,7 +33,7 @@ class Room:
             book,
             self.intake,
             self.pool,
-            members=MEMBERS,
+            rules=Unchanging(founding_rules(self.chain.genesis)),
             ask=self._ask,
             peers=lambda: ["birch", "cedar"],
         )
