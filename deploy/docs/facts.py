@@ -21,23 +21,100 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 EVENTS: Final = {
     "audit.batch-refused": "This node's batch of local audit events was refused by the ledger "
     "with `code`; its events stay here and go into the next batch.",
+    "certificate.expires": "The certificate `certificate` of the client port ends in `days` "
+    "days, negative once it has. Said 90, 30, 7 and 0 days before, then once a day. Nothing "
+    "stops.",
+    "certificate.loaded": "New certificate files are in force for the client port.",
+    "certificate.refused": "The new certificate files cannot be used for the reason in "
+    "`detail`; those loaded before stay in force.",
+    "clock.jump": "This machine's wall clock moved by `ms` at once; nothing in the node "
+    "depends on that, except what people read.",
+    "clock.skew": "The median of the members' clocks is `others_ahead_ms` ahead of ours; "
+    "`wrong` when that is more than the network's parameter allows. Blocks then go by their "
+    "time; set this clock.",
+    "disk.enough": "There is space again: clients are served.",
+    "disk.low": "Less space than `storage.min_free_bytes`: clients' writes are refused, votes "
+    "and reads go on. It ends by itself.",
+    "disk.reserve-kept": "The reserve file is there again.",
+    "disk.reserve-released": "The disk was too full to start; the reserve was given up for it.",
+    "era.begin": "A block changed the voters, their keys or the engine: from `from_height` on "
+    "`voters` order blocks by `engine`, in the epoch that is named; `role` is this node's.",
+    "archive.extended": "The archive holds blocks `first` to `height` more.",
+    "backup.made": "A backup is in place under the name `backup`; `written_bytes` were not in "
+    "the directory before.",
+    "blocks.pruned": "Bodies of blocks below `lowest` left this node's disk; a verified copy "
+    "holds them.",
     "evidence.found": "This node saw `member` contradict itself and will report it. "
-    "`reportable` false: the proof is too long for a transaction. See "
-    "[A member contradicted itself](#a-member-contradicted-itself).",
+    "`reportable` false: the proof is too long for a transaction. See [A member contradicted "
+    "itself](#a-member-contradicted-itself).",
     "evidence.recorded": "A block recorded a proven contradiction of `member`; `reporter` "
     "brought it in transaction `tx`.",
+    "node.drained": "What was accepted is final (but for `left` transactions, when the "
+    "patience ended first), leadership is with another member.",
+    "node.draining": "Clients' writes are refused; `waiting` accepted transactions are "
+    "finished.",
+    "keys.unnamed": "The ledger on this disk does not know this node's identity key: it may be "
+    "behind a vote that named it; until then the node follows and can ask for nothing.",
+    "member.asks": "This node asked the ledger for itself: `membership.ready` when it caught "
+    "up and may vote, `membership.rotate` for its new voting keys.",
+    "member.address": "This member said, over the connection on which it proved its key, where "
+    "it can be dialled; the local configuration names no address for it.",
+    "member.cut-off": "Members that a vote removed were disconnected: their cosignatures of "
+    "the block `barrier` are here, or (`certified` false) were waited for long enough.",
+    "member.removed": "The members' vote removed this node: it orders and follows nothing "
+    "more, answers questions about what it holds, and dials the others only now and then. "
+    "Were it taken back it would follow again by itself.",
+    "member.standing": "What this node is among the members changed from `was` to `now`.",
+    "node.fenced": "The ledger cannot say what was signed under the voting keys, so these are "
+    "retired (`retired`, beside the key file) and new ones made; the node follows until the "
+    "ledger takes them. `reason`: sign-state-behind, sign-mark-missing, sign-mark-behind, "
+    "sign-mark-damaged, or storage-corrupt.",
+    "node.starts-over": "LevelDB does not read back at `where`; the ledger was set aside in "
+    "`aside` and comes anew from the other members.",
+    "node.reopen": "A snapshot took the place of the ledger on disk; the node goes on with it "
+    "in the same process.",
     "node.start": "Disk, keys and genesis were opened; the network comes next. `torn_bytes` "
     "counts bytes of an unfinished write that were cut off; `accel` names the accelerator, "
-    "`native` or `pure`; `loop` the event loop, `uvloop` or `asyncio`.",
+    "`native` or `pure`; `loop` the event loop, `uvloop` or `asyncio`; `role` what the ledger "
+    "on disk says of this node: voter, observer, removed, or stranger before it knows it.",
     "node.stop": "An orderly end after SIGTERM or SIGINT.",
-    "peer.up": "This member proved its key and is connected.",
+    "node.undrained": "Clients are served again.",
     "peer.down": "The connection to this member ended; it is dialled again by itself.",
+    "peer.up": "This member proved its key and is connected.",
+    "peer.version": "This member and we share no version of the wire: `versions` names both "
+    "ranges. See [Versions](upgrade.md#versions-of-the-wire).",
+    "scrub.damage": "Bytes on disk are not as they were written. `kind` segment: a body of "
+    "block `height` at `offset` of `file`, mended from peers; tiles, pages: computed again; "
+    "leveldb: see [Damage](backup.md#damage-on-the-disk).",
+    "scrub.mended": "What was damaged is whole again, proven before it was written; the "
+    "damaged bytes of a body lie in `damaged/`.",
+    "scrub.unmended": "No connected member has the body of block `height`; the next round asks "
+    "again.",
+    "upkeep.failed": "A backup or pruning by the clock failed with `code`; it is tried again.",
     "request.failed": "A request could not be served for the reason in `code`: disk, quorum, "
     "shutdown. The client has the same code and request id.",
     "request.internal": "A fault of this software while answering: the exception's type and "
     "where it was raised, never its text. Report it.",
+    "why.changed": "What is wrong first, in the words of `chartseal why`: `cause` none when "
+    "nothing is.",
     "request.malformed": "Bytes that are no HTTP request came from this address; any stranger "
     "can cause it.",
+    "store.migrated": "The directory was brought from layout `source` to `target`; the one "
+    "before is in `snapshot` until `chartseal db migrate --forget`.",
+    "snapshot.fetch": "This node is empty or far behind and takes the snapshot of `height` "
+    "from `peers` members; `chunks` are still missing here.",
+    "snapshot.installed": "The snapshot of `height` is now this node's ledger; blocks from "
+    "there on are fetched as ever.",
+    "snapshot.made": "A snapshot of `height` with `bytes` on disk; `removed` older ones went.",
+    "snapshot.overtaken": "Blocks came faster than the snapshot of `height`: the ledger on "
+    "disk was kept.",
+    "snapshot.peer-dropped": "`peer` did not give a snapshot as it should and is left alone "
+    "for a while. `why`: `bad-list`, `bad-manifest`, `bad-chunk` and `stale` are lies or "
+    "damage at its end; `silent`, `slow` and `withdrawn` may be honest.",
+    "snapshot.skipped": "No snapshot was made, for the reason in `why`; the next one is tried "
+    "as ever.",
+    "snapshot.unusable": "A fetched snapshot could not be put into place (`why`): the disk is "
+    "full or changed it, or it contradicts the pinned checkpoint.",
 }
 
 
