@@ -14,7 +14,7 @@ FRAMES ?= 1000000
 NATIVE := native/Cargo.toml native/pyproject.toml $(wildcard native/src/*.rs)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup native wheels demo test check lint types contracts unit sim cluster kill-test histories stories fuzz mutants model model-select bench bench-peers profile conformance coverage clean
+.PHONY: help setup native wheels demo test check lint types contracts unit sim cluster kill-test histories stories fuzz mutants model model-select bench bench-peers profile conformance coverage clean why-faults chaos bench-recovery rehearsals
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -30,6 +30,7 @@ native: setup  ## build the native accelerator into the virtual environment, or 
 	@$(BIN)/chartseal --accel native version
 
 wheels: setup  ## wheels of the node and of the native accelerator into dist/
+	@$(BIN)/python native/notices.py
 	@$(BIN)/python -m pip wheel -q --disable-pip-version-check --no-deps -w dist . ./native
 	@ls dist/*.whl
 
@@ -51,7 +52,7 @@ types: setup
 contracts: setup
 	@$(BIN)/lint-imports
 
-sim: setup  ## seeded whole-cluster simulation: SEEDS=n FROM=k ENGINE=raft|pbft|both
+sim: setup  ## seeded whole-cluster simulation: SEEDS=n FROM=k ENGINE=raft|pbft|eras|both
 	@$(BIN)/python tests/sim/run.py --seeds $(SEEDS) --start $(FROM) --engine $(ENGINE)
 
 kill-test: setup  ## the long crash test on real processes: KILLS=50 for each engine
@@ -62,6 +63,15 @@ histories: setup  ## clients' histories under kills, pauses, partitions: HISTORI
 
 stories: setup  ## acceptance stories on real nodes, calendar and all: ARGS="--engine raft NAME"
 	@$(BIN)/python tests/stories/run.py $(ARGS)
+
+rehearsals: setup  ## long tests on real processes: wiped and restored members, old versions, full disks, every fault
+	@$(BIN)/python -m pytest -q tests/rehearsal --timeout 900 $(ARGS)
+
+chaos: setup  ## a rehearsal of real faults: ARGS="--rounds 200 --seed 1 --consensus raft"
+	@$(BIN)/chartseal dev chaos $(ARGS)
+
+why-faults: setup  ## faults on real processes: what `why` names first; ARGS=--table for the manual
+	@$(BIN)/python tests/why/run.py $(ARGS)
 
 fuzz: setup  ## bent frames against engines and decoders: FRAMES=n ENGINE=raft|pbft|both
 	@$(BIN)/python tests/fuzz/run.py --frames $(FRAMES) --engine $(ENGINE)
@@ -80,6 +90,9 @@ model-select: setup  ## TLC judges the answers of the PBFT selection function
 
 bench: setup  ## figures into bench-results/: ARGS="--quick", --only NAME, --soak MINUTES
 	@$(BIN)/python tests/bench/run.py $(ARGS)
+
+bench-recovery: setup  ## gaps at kills and switches, catch-up of a wiped member: ARGS="--rounds 20"
+	@$(BIN)/python tests/bench/recovery.py $(ARGS)
 
 bench-peers: setup  ## what `make bench` compares with: etcd, PostgreSQL, their clients
 	@sh tests/bench/install_peers.sh $(BIN)/python
