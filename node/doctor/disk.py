@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Final
 
+from node.diskspace import RESERVE_NAME
 from node.doctor.finding import Check, Said, failure, not_applicable, ok, warning
 from node.doctor.scene import Scene
 
@@ -65,10 +66,19 @@ def kind(scene: Scene) -> Said:
     return ok(found)
 
 
-def reserve(_scene: Scene) -> Said:
-    return not_applicable(
-        "this version keeps no reserve file: storage.min_free_bytes does that"
-    )
+def reserve(scene: Scene) -> Said:
+    """The file that is given up when a full disk would not let the node start."""
+    wanted, where = scene.settings.storage.reserve_bytes, scene.settings.node.data_dir
+    if not wanted:
+        return not_applicable("storage.reserve_bytes is 0: none is kept")
+    if not where.is_dir():
+        return not_applicable("no ledger yet: the node makes it")
+    path = where / RESERVE_NAME
+    size = path.stat().st_size if path.exists() else 0
+    say = f"{size >> 20} of {wanted >> 20} MiB"
+    if size < wanted:
+        return warning(f"{say}: given up, not made yet, or there is no room for it")
+    return ok(say)
 
 
 CHECKS = (
@@ -76,5 +86,10 @@ CHECKS = (
     Check("disk.inodes", "there is room for files", inodes, "remove files, or make it larger"),
     Check("disk.sync", "synced writes are fast", sync, "a disk of its own, or a faster one"),
     Check("disk.kind", "the file system keeps what it promised", kind, "a local ext4 or xfs"),
-    Check("disk.reserve", "a reserve for a full disk is kept", reserve, "nothing"),
+    Check(
+        "disk.reserve",
+        "a reserve for a full disk is kept",
+        reserve,
+        "free space: the node makes it again by itself",
+    ),
 )

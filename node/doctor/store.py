@@ -6,6 +6,7 @@ from typing import Final
 from node.doctor.finding import Check, Said, failure, not_applicable, ok, warning
 from node.doctor.scene import Scene
 from storage.errors import Corrupt, DataDirLocked, DataDirMissing
+from storage.snapshots import Snapshots
 
 SAMPLED: Final = 64  # blocks, from the newest down, and as many spread over the rest
 _RUNS: Final = "the node runs and has it open"
@@ -88,8 +89,21 @@ def writable(scene: Scene) -> Said:
     return ok("files can be made there")
 
 
-def snapshots(_scene: Scene) -> Said:
-    return not_applicable("snapshots of the state are looked at by the node itself")
+def snapshots(scene: Scene) -> Said:
+    every = scene.settings.snapshots.every_blocks
+    if not every:
+        return not_applicable("snapshots.every_blocks is 0: none are made")
+    if scene.why is not None:
+        top = int(scene.why.get("height") or 0)
+    elif scene.store is not None and (applied := scene.store.applied()) is not None:
+        top = applied.height
+    else:
+        return not_applicable("no block yet, or it does not open")
+    if top < 2 * every:
+        return not_applicable(f"height {top}: the first are not due yet, or just now")
+    newest = max(Snapshots(scene.settings.node.data_dir).heights(), default=0)
+    say = f"height {newest}, {top - newest} blocks back"
+    return warning(say) if top - newest > 2 * every else ok(say)
 
 
 CHECKS = (
@@ -124,5 +138,10 @@ CHECKS = (
         writable,
         "chown it to the node's user; mount it for writing",
     ),
-    Check("store.snapshots", "the newest snapshot is young", snapshots, "nothing"),
+    Check(
+        "store.snapshots",
+        "the newest snapshot is young",
+        snapshots,
+        "see the log: it waits for a certified block and for disk space",
+    ),
 )

@@ -27,6 +27,8 @@ _BY_CODE: Final = {
     "schema-mismatch": "data-unusable",
     "foreign-data-dir": "wrong-network",
     "genesis-invalid": "config-unusable",
+    "disk-exhausted": "disk-full",
+    "storage-full": "disk-full",
     "data-dir-restored": "sign-state-behind",
     "divergence": "diverged",
     "file-unreadable": "data-unusable",

@@ -193,7 +193,7 @@ def no_address(stage: Stage) -> None:
 )
 def version_elsewhere(stage: Stage) -> None:
     stage.up(*OTHERS)
-    stage.start(LAST, version=2)
+    stage.start(LAST, version=9)
 
 
 @fault("a member speaks another protocol version; asked there", "version-here", ask=LAST)
@@ -426,8 +426,9 @@ def disk_low(stage: Stage) -> None:
 
 @fault("the disk is full", "disk-full", root=True)
 def disk_full(stage: Stage) -> None:
-    _mount(stage, "-t", "tmpfs", "-o", "size=8m", "tmpfs", stage.data(0))
+    _mount(stage, "-t", "tmpfs", "-o", "size=64m", "tmpfs", stage.data(0))
     stage.set(0, "storage", 'min_free_bytes = "1MiB"')
+    stage.set(0, "storage", "reserve_bytes = 0")
     stage.up()
     fill = stage.data(0) / "somebody-elses"
     with closing(fill.open("wb", buffering=0)) as file:
@@ -438,10 +439,11 @@ def disk_full(stage: Stage) -> None:
             pass
 
 
-@fault("a write fails: the file system says no", "store-failed", root=True)
+@fault("a write finds no room and the node ends", "disk-full", root=True)
 def write_fails(stage: Stage) -> None:
-    _mount(stage, "-t", "tmpfs", "-o", "size=3m", "tmpfs", stage.data(0))
+    _mount(stage, "-t", "tmpfs", "-o", "size=48m", "tmpfs", stage.data(0))
     stage.set(0, "storage", "min_free_bytes = 0")
+    stage.set(0, "storage", "reserve_bytes = 0")
     stage.up()
     stage.load(0, 1, pause_s=0.0)
     fill = stage.data(0) / "somebody-elses"

@@ -20,15 +20,20 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import NameOID
 
-from node import tokens
+from node import backups, config, tokens
 from node.cli.cluster import Cluster
 from node.doctor.examine import CHECKS, chosen, examine
 from node.doctor.finding import GROUPS, State
 from node.doctor.machine import Machine
 from node.doctor.scene import Scene
 from node.keys import NodeKeys, random_passphrase
+from node.ledger.facts import features, numbered
+from node.ledger.facts.features import FeatureName, FeatureRow
+from node.ledger.state import Overlay
 from storage import keys as rows
-from tests.support.hostile import configure
+from storage.snapshots import Snapshots
+from storage.store import Store
+from tests.support.hostile import configure, genesis_of, keys_of
 from tests.support.nodes import Nodes, until
 
 pytestmark = pytest.mark.cluster
@@ -317,6 +322,73 @@ def schema(place: Place) -> None:
     place.rows(lambda database: database.put(rows.SCHEMA, b"\xcd\x00\x63"))
 
 
+def no_reserve(place: Place) -> None:
+    place.set("storage", 'reserve_bytes = "32MiB"')
+    (place.data / "reserve").unlink(missing_ok=True)
+
+
+def reserve(place: Place) -> None:
+    no_reserve(place)
+    wanted = config.load(place.config).storage.reserve_bytes
+    with (place.data / "reserve").open("wb") as file:
+        file.truncate(wanted)
+
+
+def often(place: Place) -> None:
+    place.set("snapshots", "every_blocks = 1")
+
+
+def snapshot(place: Place) -> None:
+    often(place)
+    Snapshots(place.data).path(6).mkdir(parents=True)
+
+
+def feature(name: str) -> Callable[[Place], object]:
+    """Put a feature that members decided on into state."""
+
+    def decided(place: Place) -> None:
+        view = Overlay(lambda _key: None)
+        view.save(features.feature_key(name), FeatureRow(name, 99, 1, bytes(32)))
+        numbered.append(view, features.FEATURES_KEY, FeatureName(name))
+
+        def change(database: Any) -> None:
+            for key, value in view.writes.items():
+                database.put(rows.STATE + key, value)
+
+        place.rows(change)
+
+    return decided
+
+
+def backed_up(place: Place) -> Path:
+    """Make a backup where the settings say, and return where its chunks are."""
+    place.set("backup", 'path = "backups"')
+    loaded = config.load(place.config, environment={})
+    raw = place.cluster.genesis_path.read_bytes()
+    origin = backups.origin_of(loaded, raw, keys_of(place.cluster, 0))
+    network = genesis_of(place.cluster).network
+    with Store.open(place.data, network=network) as store:
+        backups.create(store, place.where / "backups", origin, network=network)
+    return place.where / "backups"
+
+
+def bent_backup(place: Place) -> None:
+    where = backed_up(place)
+    largest = max(
+        (path for path in where.rglob("*") if path.is_file() and "manifest" not in path.name),
+        key=lambda path: path.stat().st_size,
+    )
+    raw = bytearray(largest.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    largest.chmod(0o600)
+    largest.write_bytes(raw)
+
+
+def old_backup(place: Place) -> Scene:
+    backed_up(place)
+    return place.scene(now_ms=time.time_ns() // 1_000_000 + 30 * 86_400_000)
+
+
 def quorum(missing: int, **more: Any) -> Bad:
     return lambda place: place.voters(place.scene(running=True), missing, **more)
 
@@ -351,6 +423,7 @@ CASES: Final[dict[str, tuple[Bad, Good]]] = {
     "disk.inodes": (machine(inodes=(3, 1_000_000)), STOPPED),
     "disk.sync": (machine(sync_ms=[1.0] * 30 + [80.0]), STOPPED),
     "disk.kind": (machine(file_system="nfs4"), STOPPED),
+    "disk.reserve": (after(no_reserve), after(reserve)),
     "keys.mode": (after(lambda p: (p.where / "node.key").chmod(0o640)), STOPPED),
     "keys.directory": (after(lambda p: p.where.chmod(0o755)), STOPPED),
     "keys.unlock": (
@@ -384,6 +457,7 @@ CASES: Final[dict[str, tuple[Bad, Good]]] = {
     "store.sample": (after(flipped), STOPPED),
     "store.torn": (after(torn), STOPPED),
     "store.writable": (after(lambda p: unwritable(p)), STOPPED),
+    "store.snapshots": (after(often), after(snapshot)),
     "ledger.headers": (after(bent_header), STOPPED),
     "ledger.certificates": (after(bent_certificate), STOPPED),
     "ledger.certified": (after(bent_checkpoint), STOPPED),
@@ -392,12 +466,15 @@ CASES: Final[dict[str, tuple[Bad, Good]]] = {
     "quorum.spare": (quorum(1), quorum(0)),
     "quorum.evidence": (causes("member-equivocated"), RUNNING),
     "sinks.fhir": (RUNNING, lambda p: served(p)),
+    "backup.age": (old_backup, after(backed_up)),
+    "backup.verified": (after(bent_backup), after(backed_up)),
     "security.ops": (after(edited('listen = "127.0.0.1:', 'listen = "127.0.0.1:'),), STOPPED),
     "security.api": (after(lambda p: no_tokens(p)), STOPPED),
     "security.tokens": (after(expired_tokens), STOPPED),
     "security.scopes": (STOPPED, after(modest_tokens)),
     "security.log": (after(lambda p: p.set("log", 'level = "debug"')), STOPPED),
     "version.peers": (causes("member-version"), RUNNING),
+    "version.upgrade": (after(feature("later")), after(feature(features.FEATURES[0]))),
     "version.data": (after(schema), STOPPED),
 }  # fmt: skip
 
@@ -442,9 +519,9 @@ class _Served:
 
 
 NOT_HERE: Final = {
-    "disk.reserve", "keys.hsm", "tls.members", "tls.crl", "net.mtu", "store.snapshots",
-    "sinks.subscriptions", "sinks.streams", "sinks.hl7", "backup.age", "backup.verified",
-    "security.members", "version.upgrade",
+    "keys.hsm", "tls.members", "tls.crl", "net.mtu",
+    "sinks.subscriptions", "sinks.streams", "sinks.hl7",
+    "security.members",
 }  # fmt: skip
 
 

@@ -5,7 +5,7 @@
 ``mute``: frame types that are dropped instead of sent; ``clock_ms``: the wall clock is ahead by
 that; ``block_ms``: the event loop's thread stands still once for that long; ``spare_files``,
 ``spare_memory``: how many descriptors, or bytes of address space, the process may still take.
-``WHY_VERSION`` sets the version of the members' handshake from the start.
+``WHY_VERSION`` sets the only version of the members' wire that the process speaks.
 """
 
 import contextlib
@@ -90,13 +90,16 @@ def _watch(path):
         _wrap("storage.store", "Store", "save", _slow_write)
         _wrap("node.book", "Book", "apply", _slow_apply)
         _wrap("node.net.queue", "SendQueue", "offer", _mute)
-        handshake = sys.modules.get("node.net.handshake")
-        if handshake is not None and hasattr(handshake, "VERSION"):
-            handshake.VERSION = int(os.environ.get("WHY_VERSION", handshake.VERSION))
         _limit()
         _block()
         time.sleep(0.1)
 
+
+if "WHY_VERSION" in os.environ:
+    from node.net import versions
+
+    for _name in ("low", "high"):  # before anybody took the range as a default
+        object.__setattr__(versions.OURS, _name, int(os.environ["WHY_VERSION"]))
 
 if "WHY_FAULTS" in os.environ:
     time.time_ns = _time_ns
