@@ -14,10 +14,9 @@ from typing import Final
 
 from consensus import wire
 from consensus.pbft.records import PREFIX as PBFT_PREFIX
-from consensus.pbft.records import Keys
 from consensus.raft.log import Base
 from consensus.raft.records import PREFIX as RAFT_PREFIX
-from consensus.types import DeleteRange, Era, Put, Record
+from consensus.types import DeleteRange, Put, Record
 
 PREFIX: Final = b"succession/"
 ERA_KEY: Final = PREFIX + b"era"
@@ -37,19 +36,6 @@ class EraRecord:
 
 def _ended_key(epoch: int) -> bytes:
     return ENDED_PREFIX + epoch.to_bytes(8, "big")
-
-
-def after_snapshot(era: Era, *, height: int, certificate: bytes) -> tuple[Record, ...]:
-    """Return what to write with a ledger that jumps to ``height`` within ``era``.
-
-    ``certificate``: the certificate of that block.  A PBFT member shows it in view changes, and
-    keeps whatever it signed above that height.  Raft finds its way by itself, and so does a
-    ledger that jumps into a later era than the records are of: nothing to write then.
-    """
-    if era.engine != "pbft":
-        return ()
-    keys = Keys(era.committee.epoch)
-    return (*keys.forget(height), keys.certificate(height, certificate))
 
 
 class Annals:

@@ -25,7 +25,7 @@ from node.ledger import accel
 from node.ledger import block as blocks
 from node.ledger.block import BlockMalformed
 from node.roster import Rulebook
-from storage.errors import Pruned
+from storage.errors import Corrupt, Pruned
 from storage.store import Store
 
 BLOCKS_MAX: Final = 64
@@ -155,7 +155,9 @@ class BlockSync:
             return SyncResponse(request.lo, ())
         room = RESPONSE_BYTES_MAX
         hi = min(request.hi, request.lo + BLOCKS_MAX - 1)
-        with suppress(Pruned):
+        # A damaged body ends the answer as a pruned one does: the asker turns to another
+        # member, and mending is the scrub's.
+        with suppress(Pruned, Corrupt):
             for stored in self._store.iter_blocks(request.lo, hi + 1):
                 room -= len(stored.body) + len(stored.certificate) + 1024
                 if room < 0 and found:

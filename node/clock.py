@@ -69,7 +69,7 @@ class Clock:
             jump = Jump(moved_ms)
             self.jumps[jump.direction] += 1
             if self._skew_ms is not None:
-                # The others did not jump with us; their next pings say it exactly.
+                # The others did not jump with us; their next answers to pings say it exactly.
                 self._skew_ms -= moved_ms
             return jump
         self._skew_ms = self._estimate()

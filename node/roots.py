@@ -14,15 +14,12 @@ from pathlib import Path
 from typing import Final
 
 from node.ledger import accel, checkpoint, merkle
-from node.ledger import eras as ledger_eras
 from node.ledger.checkpoint import CheckpointMalformed, Policy
 from node.ledger.genesis import Genesis
 from node.ledger.pages import EMPTY
 from node.ledger.smt import StateTree
-from node.ledger.state import Read
 from node.ledger.tiles import TILE_BYTES, TileLog, TileMissing
-from node.publish import policy_of
-from node.roster import Rules
+from node.roster import StoredRules
 from storage import keys
 from storage.blocks import BlockRow
 from storage.check import Code, Finding, Verifier
@@ -236,18 +233,5 @@ def policy_at(genesis: Genesis, store: Reader) -> Callable[[int], Policy]:
 
     What the state says of later eras is proven by the lineage, which others check.
     """
-    founders = policy_of(genesis)
-    read: Read = store.state_get
-    later: list[tuple[int, Policy]] = []
-    if store.applied() is not None:
-        epoch = 1
-        while (era := ledger_eras.era_of(read, epoch)) is not None:
-            rules = Rules.of(era, origin=genesis.origin, network=genesis.network)
-            later.append((era.from_height, rules.policy))
-            epoch += 1
-
-    def at(height: int) -> Policy:
-        begun = [policy for from_height, policy in later if from_height <= height]
-        return begun[-1] if begun else founders
-
-    return at
+    rules = StoredRules(genesis, store)
+    return lambda height: rules.at(height).policy

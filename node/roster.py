@@ -26,6 +26,7 @@ from node.ledger.genesis import Genesis, Institution, Voter
 from node.ledger.lineage import founding_era, policy_of_era
 from node.ledger.state import Read, SignerRow, load_from, signer_key
 from node.trust import quorum
+from storage.reader import Reader
 
 REMEMBERED_MAX: Final = 16  # eras of the past, ready to check with
 
@@ -106,6 +107,25 @@ def era_at(read: Read, height: int) -> Era:
     found = era_of(read, low)
     assert found is not None, "every epoch below the newest has its row"
     return found
+
+
+class StoredRules:
+    """The rules of every height of a ledger at rest, as the state in ``store`` tells."""
+
+    def __init__(self, genesis: Genesis, store: Reader) -> None:
+        self._genesis = genesis
+        self._read: Read | None = None if store.applied() is None else store.state_get
+        self._rules: dict[int, Rules] = {}
+
+    def at(self, height: int) -> Rules:
+        """Return the rules of ``height``."""
+        if self._read is None:
+            return founding_rules(self._genesis)
+        era = era_at(self._read, height)
+        if era.epoch not in self._rules:
+            origin, network = self._genesis.origin, self._genesis.network
+            self._rules[era.epoch] = Rules.of(era, origin=origin, network=network)
+        return self._rules[era.epoch]
 
 
 class Roster:

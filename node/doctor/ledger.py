@@ -10,10 +10,8 @@ from node.engines import dialects
 from node.ledger import accel, checkpoint
 from node.ledger import block as blocks
 from node.ledger.checkpoint import CheckpointMalformed
-from node.ledger.genesis import Genesis
-from node.roster import Rules, era_at
+from node.roster import StoredRules
 from storage.errors import Corrupt
-from storage.reader import Reader
 
 BLOCKS: Final = 32
 UNCERTIFIED: Final = 64
@@ -23,12 +21,6 @@ _NONE: Final = "no block yet, it does not open, or the node runs"
 def _top(scene: Scene) -> int:
     applied = None if scene.store is None else scene.store.applied()
     return 0 if applied is None else applied.height
-
-
-def _rules(store: Reader, genesis: Genesis, height: int) -> Rules:
-    """Return who ordered and certified ``height``, as the state on disk tells."""
-    era = era_at(store.state_get, height)
-    return Rules.of(era, origin=genesis.origin, network=genesis.network)
 
 
 def headers(scene: Scene) -> Said:
@@ -56,12 +48,12 @@ def certificates(scene: Scene) -> Said:
     store, top, genesis = scene.store, _top(scene), scene.genesis
     if store is None or not top or genesis is None:
         return not_applicable(_NONE)
-    spoken = dialects(genesis)
+    spoken, known = dialects(genesis), StoredRules(genesis, store)
     low = max(1, top - BLOCKS + 1)
     try:
         for stored in store.iter_blocks(low, top + 1):
             row = stored.row
-            rules = _rules(store, genesis, row.height)
+            rules = known.at(row.height)
             parent = blocks.decode_header(row.header).parent
             proposal = Proposal(row.height, parent, row.digest, row.header, row.txids)
             checks = spoken[rules.era.engine].certificate_checks(
@@ -84,7 +76,7 @@ def certified(scene: Scene) -> Said:
     newest = store.latest_checkpoint()
     if newest is None:
         return warning(f"no tree head is certified, {top} blocks are applied")
-    policy = _rules(store, genesis, newest[0]).policy
+    policy = StoredRules(genesis, store).at(newest[0]).policy
     try:
         signers = checkpoint.count_valid(newest[1], policy)
     except CheckpointMalformed as error:

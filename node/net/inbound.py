@@ -20,7 +20,7 @@ from node.net.faults import FrameFault, LinkLost, NetFault, PeerFault
 from node.net.frame import HEAD_BYTES, Frame, FrameReader, FrameType, encode
 from node.net.limits import NetLimits
 from node.net.link import Connection
-from node.net.outbound import CLOCK_BYTES, PING_BYTES, clock_ahead_ms
+from node.net.outbound import CLOCK_BYTES, PING_BYTES
 from node.net.statistics import Last, Statistics
 
 OnFrame = Callable[[NodeId, FrameType, bytes], Awaitable[None] | None]
@@ -210,10 +210,6 @@ class Inbound:
                 self._statistics.bytes_in[frame.type] += HEAD_BYTES + len(frame.body)
                 if frame.type in (FrameType.PING, FrameType.PONG):
                     _answer(frame, connection)
-                    ahead_ms = clock_ahead_ms(frame.body)
-                    trace.clock_ahead_ms = (
-                        trace.clock_ahead_ms if ahead_ms is None else ahead_ms
-                    )
                     continue
                 outcome = self._on_frame(peer_id, frame.type, frame.body)
                 if outcome is not None:

@@ -27,23 +27,6 @@ from node.net.versions import NEWEST, since
 PING_BYTES = 8
 CLOCK_BYTES = 8  # milliseconds since 1970, behind what a PONG repeats, since version 2
 _PONG_BYTES_MAX = 256  # later versions may say more
-_NUMBER_BITS = 16
-_CLOCK_MS_MIN = 1_577_836_800_000  # 2020: what is below is a bare number, not a clock
-
-
-def ping_body(number: int, *, wall_ms: int) -> bytes:
-    """Return the body of a ping: its sender's clock, Unix milliseconds, and its number.
-
-    Who does not know of the clock answers the same bytes all the same.
-    """
-    low = number & (1 << _NUMBER_BITS) - 1
-    return (wall_ms << _NUMBER_BITS | low).to_bytes(PING_BYTES, "big")
-
-
-def clock_ahead_ms(body: bytes) -> int | None:
-    """Return how far the clock in a member's ping is ahead of ours; None: it tells none."""
-    told_ms = int.from_bytes(body, "big") >> _NUMBER_BITS
-    return None if told_ms < _CLOCK_MS_MIN else told_ms - _wall_ms()
 
 
 def dial_code(error: Exception) -> str:
@@ -70,10 +53,6 @@ def dial_code(error: Exception) -> str:
             return "no-route"
         case _:
             return "closed"
-
-
-def _wall_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 class Outbound:
@@ -281,7 +260,7 @@ class Outbound:
             self._ping_number += 1
             self._ping_sent_s, self._ping_sent_ns = now_s, time.monotonic_ns()
             self._ping_due_s = now_s + self._limits.ping_every_ms / 1000
-            self._ping_body = ping_body(self._ping_number, wall_ms=_wall_ms())
+            self._ping_body = self._ping_number.to_bytes(PING_BYTES, "big")
             connection.write(encode(FrameType.PING, self._ping_body))
 
     def _next_ping_s(self) -> float:

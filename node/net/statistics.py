@@ -32,7 +32,6 @@ class Trace:
     fault: Last | None = None  # how it last broke the protocol
     faults: int = 0
     paused_until_ms: int = 0
-    clock_ahead_ms: int | None = None  # its wall clock against ours, the way here included
 
 
 @dataclass(slots=True)

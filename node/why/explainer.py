@@ -149,7 +149,7 @@ class Explainer:
     def _peer(self, member: str, now_ms: int, *, voter: bool) -> PeerFacts:
         stats = self.peers.statistics
         trace, address = stats.trace(member), self.peers.addresses.get(member)
-        rtt_us = stats.rtt_us.get(member)
+        rtt_us, ahead = stats.rtt_us.get(member), stats.clock_ahead_ms.get(member)
 
         def last(item: Last | None) -> tuple[str | None, int | None]:
             return (None, None) if item is None else (item.code, _ago(now_ms, item.at_ms))
@@ -177,7 +177,7 @@ class Explainer:
             faults=trace.faults,
             paused_left_ms=max(0, trace.paused_until_ms - now_ms),
             rtt_ms=None if rtt_us is None else rtt_us // 1000,
-            clock_ahead_ms=trace.clock_ahead_ms,
+            clock_ahead_ms=None if ahead is None else round(ahead[0]),
             queued_bytes=self.peers.queue_bytes().get(member, 0),
             evidence=self.reporter.recorded(member),
         )

@@ -86,7 +86,6 @@ def test_yesterdays_backup_beside_its_running_twin_cannot_vote(
     assert drill["clean"], drill
     assert drill["lost_blocks"] >= 4
     assert drill["lost_leaves"] >= 8
-    assert float(drill["recovery_s"]) >= 0, "rounded; a small ledger takes no time"
 
     copy = tmp_path / "copy"
     done = chartseal(net, "restore", backups, "--to", copy, "--genesis", genesis)

@@ -21,14 +21,13 @@ from node.cli.cluster import Cluster
 from node.cli.layout import CONFIG_NAME
 from node.errors import Exit
 from tests.support.disk_search import Searcher, in_base64, json_forms
-from tests.support.feeding import Feeder, admit, bodies, cast_of_stories
-from tests.support.hostile import configure, keys_of
+from tests.support.feeding import Feeder, bodies, hungry
+from tests.support.hostile import keys_of
 from tests.support.population import Population
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(500)]
 
 SEED = 20_260_601
-_SEATS = "membership."
 
 
 @dataclass
@@ -53,18 +52,11 @@ def make(cluster: Cluster, target: Path, *more: str) -> Path:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     directory, people = tmp_path_factory.mktemp("bundle"), Population(SEED)
-    with Cluster.create(directory / "net") as cluster:
-        genesis = admit(cluster, cast_of_stories())
-        for at in range(len(cluster.members)):
-            configure(cluster, at, 'level = "debug"', section="log")
-            configure(cluster, at, "api_requests_per_second = 100000", section="limits")
-            configure(cluster, at, "api_burst = 100000", section="limits")
-        cluster.up()
-        feeder, given = Feeder(cluster, genesis, people), bodies()
+    with hungry(directory / "net", people) as feeder:
+        cluster, given = feeder.cluster, bodies()
         feeder.post_resources()
         feeder.misuse(given)
-        # Who leaves the network orders nothing more, and everything after it would wait.
-        feeder.operate({kind: b for kind, b in given.items() if not kind.startswith(_SEATS)})
+        feeder.operate(given)
         # What a bad day leaves in a log: an error's text, a line of another program.
         with cluster.log_path(0).open("a") as log:
             log.write(f"ValueError: cannot read {people.words[0]}\n")

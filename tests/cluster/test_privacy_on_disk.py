@@ -28,8 +28,7 @@ from tests.support.disk_search import (
     search_tree,
     subtrees,
 )
-from tests.support.feeding import Feeder, admit, bodies, cast_of_stories
-from tests.support.hostile import configure
+from tests.support.feeding import Feeder, bodies, hungry
 from tests.support.population import Population
 
 pytestmark = pytest.mark.cluster
@@ -49,14 +48,8 @@ class Fed:
 def fed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fed]:
     """Return a cluster that was fed and has stopped, and what to look for on its disks."""
     directory, people = tmp_path_factory.mktemp("privacy"), Population(SEED)
-    with Cluster.create(directory / "net") as cluster:
-        genesis = admit(cluster, cast_of_stories())
-        for at in range(len(cluster.members)):
-            configure(cluster, at, 'level = "debug"', section="log")
-            configure(cluster, at, "api_requests_per_second = 100000", section="limits")
-            configure(cluster, at, "api_burst = 100000", section="limits")
-        cluster.up()
-        feeder, given = Feeder(cluster, genesis, people), bodies()
+    with hungry(directory / "net", people) as feeder:
+        cluster, given = feeder.cluster, bodies()
         feeder.post_resources()
         feeder.read()
         feeder.anchor_files(directory / "desk")

@@ -7,14 +7,16 @@ import pytest
 
 from consensus.observer import Observer
 from consensus.pbft.engine import PbftEngine
+from consensus.pbft.footing import footing as pbft_footing
 from consensus.raft.engine import RaftEngine
+from consensus.raft.footing import footing as raft_footing
 from consensus.raft.founding import first_leader
 from consensus.standing import Foreign, Standing
 from consensus.succession import LedgerBehind
-from consensus.succession_records import ERA_KEY, after_snapshot
-from consensus.types import Committee, Member, NodeId
+from consensus.succession_records import ERA_KEY
+from consensus.types import Applied, Committee, Member, NodeId
 from tests.consensus.eras import Institution, World, era
-from tests.consensus.pbft.harness import key_of
+from tests.consensus.pbft.harness import NETWORK, key_of
 
 POINTS = ("before-write", "after-write", "after-apply")
 
@@ -296,7 +298,12 @@ def test_a_ledger_that_jumps_ahead_within_its_era_keeps_its_member_a_voter(engin
     behind, ahead = world.disks[NodeId("d")], world.disks[NodeId("a")]
     behind.chain, behind.positions = ahead.chain[:8], ahead.positions[:8]
     certificate = behind.chain[-1][1]
-    behind.write(after_snapshot(world.era_at(8), height=8, certificate=certificate))
+    pairs = sorted(behind.pairs.items())
+    if engine == "raft":
+        behind.write(raft_footing(pairs, behind.applied, certificate))
+    else:
+        start = Applied(0, NETWORK, 0)
+        behind.write(pbft_footing(0, start, behind.applied, certificate))
     world.start("d")
     world.reach(10, of="abcd")
     world.crash("b")

@@ -26,6 +26,7 @@ from node.mempool import Mempool, MempoolLimits
 from node.roster import Unchanging, founding_rules
 from storage import keys
 from storage.reader import Floor
+from storage.segments import Pointer
 from tests.support.ledger import Chain, anchor, genesis, proposal_of
 
 PEER = NodeId("birch")
@@ -231,6 +232,25 @@ def test_what_is_pruned_is_answered_with_nothing(ahead: Room) -> None:
         ahead.chain.store.mend([(keys.BODY + row.digest, None)])
     assert ahead.sync.serve(SyncRequest(1, 3)).blocks == ()
     assert len(ahead.sync.serve(SyncRequest(3, 3)).blocks) == 1
+
+
+def test_a_damaged_body_ends_the_answer_and_nothing_else(ahead: Room) -> None:
+    """A peer that asks for it must not stop the node, let alone make it give up its ledger."""
+    row = ahead.chain.store.block(2)
+    assert row is not None
+    segments = ahead.chain.store.segments
+    stored = ahead.chain.store.raw_value(keys.BODY + row.digest)
+    assert stored is not None
+    pointer = Pointer.decode(stored)
+    with segments.path(pointer.segment).open("r+b") as file:
+        file.seek(pointer.offset + pointer.length)
+        (byte,) = file.read(1)
+        file.seek(-1, 1)
+        file.write(bytes((byte ^ 1,)))
+    assert len(ahead.sync.serve(SyncRequest(1, 3)).blocks) == 1
+    assert ahead.sync.serve(SyncRequest(2, 3)).blocks == ()
+    assert len(ahead.sync.serve(SyncRequest(3, 3)).blocks) == 1
+    assert ahead.chain.store.failure is None
 
 
 async def test_a_member_that_has_nothing_sends_the_asker_to_another(behind: Room) -> None:

@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -30,6 +30,7 @@ from node.ledger.registry import OPERATIONS, QUESTIONS
 from node.ledger.transaction import Op, Payload
 from node.publish import policy_of
 from tests.support.fhir import FHIR_JSON, bundle
+from tests.support.hostile import configure
 from tests.support.population import MRN_SYSTEM, Population
 from tests.support.served_ledger import run
 from tests.support.story import Rules, Story, institution, person
@@ -515,3 +516,16 @@ class Feeder:
                 return
             time.sleep(0.05)
         raise AssertionError(f"members stay at {heights}")
+
+
+@contextmanager
+def hungry(directory: Path, people: Population) -> Iterator[Feeder]:
+    """Return the feeder of four nodes that run, log everything and limit nobody."""
+    with Cluster.create(directory) as cluster:
+        genesis = admit(cluster, cast_of_stories())
+        for at in range(len(cluster.members)):
+            configure(cluster, at, 'level = "debug"', section="log")
+            configure(cluster, at, "api_requests_per_second = 100000", section="limits")
+            configure(cluster, at, "api_burst = 100000", section="limits")
+        cluster.up()
+        yield Feeder(cluster, genesis, people)

@@ -230,14 +230,16 @@ class Story:
         self._names: dict[str, str] = {}  # hexadecimal -> as the story wrote it
         self._applied: dict[str, tuple[str, int]] = {}  # transactions that it named
         self._moments: dict[str, tuple[int, int]] = {}  # name -> time, height
+        self._time_ms = 0  # one moment for all of a line, also where a real clock goes on
 
     def line(self, text: str) -> str:
         head, *rest = shlex.split(text, posix=False)
+        self._time_ms = self.world.time_ms + 1000
         if head == "network":
             self.world.found(founded(rest))
             return ""
         if head == "moment":
-            self._moments[rest[0]] = (self.world.time_ms + 1000, self.world.height)
+            self._moments[rest[0]] = (self._time_ms, self.world.height)
             return ""
         if head == "later":
             self.world.later(int(self._word(rest[0])))
@@ -321,7 +323,7 @@ class Story:
             span = int(match[2]) * _UNITS[match[3]]
             if not match[1]:
                 return span
-            return self.world.time_ms + 1000 + (span if match[1] == "+" else -span)
+            return self._time_ms + (span if match[1] == "+" else -span)
         return text
 
     def _proof(self, name: str) -> str:

@@ -29,9 +29,11 @@ from consensus.pbft import evidence as pbft
 from consensus.types import Committee, Member, NodeId
 from node.ledger import checkpoint as checkpoints
 from node.ledger import crypto
-from node.ledger.checkpoint import CheckpointMalformed, Policy, VerifierKey
+from node.ledger.checkpoint import CheckpointMalformed
 from node.ledger.eras import era_of
+from node.ledger.facts.membership import quorum_of
 from node.ledger.genesis import Voters
+from node.ledger.lineage import policy_of_era
 from node.ledger.rules import Context, Operation, Refused, Result
 from node.ledger.state import Overlay, epoch_of, voters
 
@@ -164,7 +166,7 @@ def _votes(context: Context, body: Votes) -> None:
 
 
 def _heads(context: Context, body: Heads) -> None:
-    voting = _voters(context, body.epoch)
+    _voters(context, body.epoch)  # an epoch that is over for long proves nothing any more
     try:
         head, _ = checkpoints.parse_note(body.head)
         other, _ = checkpoints.parse_note(body.against)
@@ -174,26 +176,22 @@ def _heads(context: Context, body: Heads) -> None:
     if not same or head.root == other.root:
         raise Refused(UNPROVEN)
     era = era_of(context.view.get, body.epoch)
-    raft = era is not None and era.engine == "raft"
-    committee = committee_of(voting)
-    quorum = committee.majority if raft else committee.byzantine_quorum
+    if era is None:
+        raise Refused(UNPROVEN)
     try:
-        policy = _policy(head.origin, context.network, voting, quorum)
+        policy = policy_of_era(
+            era,
+            origin=head.origin,
+            network=context.network,
+            quorum=lambda engine, voters: quorum_of(engine, voters).quorum,
+        )
         said = checkpoints.count_valid(body.head, policy)
         against = checkpoints.count_valid(body.against, policy)
     except CheckpointMalformed as error:  # an origin of another network, too
         raise Refused(UNPROVEN) from error
-    if body.member not in said or (body.member not in against and len(against) < quorum):
+    if body.member not in said or (body.member not in against and len(against) < policy.quorum):
         raise Refused(UNPROVEN)
     _record(context, Place(body.member, HEADS, body.epoch, 0, head.size))
-
-
-def _policy(origin: str, network: bytes, voting: Voters, quorum: int) -> Policy:
-    members = tuple(
-        (item.id, VerifierKey(checkpoints.cosigner_name(origin, item.id), item.cosigner_key))
-        for item in voting.members
-    )
-    return Policy(origin, network, members, quorum)
 
 
 def _record(context: Context, place: Place) -> None:

@@ -1,4 +1,4 @@
-"""What the network remembers of each member: last heard, last failure, its clock."""
+"""What the network remembers of each member: last heard, last failure."""
 
 import errno
 import socket
@@ -9,25 +9,8 @@ import pytest
 from node.net.faults import HandshakeFault, LinkLost
 from node.net.inbound import Penalties
 from node.net.limits import NetLimits
-from node.net.outbound import PING_BYTES, clock_ahead_ms, dial_code, ping_body
+from node.net.outbound import dial_code
 from node.net.statistics import Statistics
-
-
-def test_a_ping_tells_its_senders_clock_and_keeps_its_size(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    now_ms = 1_800_000_000_000
-    monkeypatch.setattr("node.net.outbound._wall_ms", lambda: now_ms)
-    for ahead_ms in (0, 250, -86_400_000, 86_400_000):
-        body = ping_body(7, wall_ms=now_ms + ahead_ms)
-        assert len(body) == PING_BYTES
-        assert clock_ahead_ms(body) == ahead_ms
-    assert ping_body(7, wall_ms=now_ms) != ping_body(8, wall_ms=now_ms)
-
-
-def test_a_bare_number_as_older_members_send_it_tells_no_clock() -> None:
-    for number in (1, 2, 1 << 30):
-        assert clock_ahead_ms(number.to_bytes(PING_BYTES, "big")) is None
 
 
 @pytest.mark.parametrize(
