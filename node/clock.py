@@ -36,6 +36,9 @@ class Jump:
 class Clock:
     """``ahead_ms()`` gives what members' clocks are ahead of ours, and how exact that is;
     ``quorum()`` how many members must agree.  Both clocks in nanoseconds.
+
+    A jump of our clock has to show in ``ahead_ms()`` at once, also in what was told before it:
+    a leader would write the hours of its jump into the ledger, where nothing takes them back.
     """
 
     def __init__(
@@ -58,22 +61,16 @@ class Clock:
         self.jumps = {"forward": 0, "backward": 0}
 
     def look(self) -> Jump | None:
-        """Measure again, about once a second; return a jump of our clock since the last time.
-
-        After a jump the samples are old by as much: the next ones decide.
-        """
+        """Measure again, about once a second; return a jump of our clock since then."""
         difference_ns = self._wall_ns() - self._monotonic_ns()
         moved_ms = (difference_ns - self._difference_ns) / 1e6
         self._difference_ns = difference_ns
-        if abs(moved_ms) >= JUMP_MS:
-            jump = Jump(moved_ms)
-            self.jumps[jump.direction] += 1
-            if self._skew_ms is not None:
-                # The others did not jump with us; their next answers to pings say it exactly.
-                self._skew_ms -= moved_ms
-            return jump
         self._skew_ms = self._estimate()
-        return None
+        if abs(moved_ms) < JUMP_MS:
+            return None
+        jump = Jump(moved_ms)
+        self.jumps[jump.direction] += 1
+        return jump
 
     def _estimate(self) -> float | None:
         samples = [ahead for ahead, _ in self._ahead_ms().values()]
@@ -98,6 +95,5 @@ class Clock:
 
     def now_ms(self) -> int:
         """Return the time for new blocks: ours, or when ours is wrong what the others say."""
-        own = self._wall_ns() // 1_000_000
-        skew = self._skew_ms
+        own, skew = self._wall_ns() // 1_000_000, self._estimate()
         return own if skew is None or abs(skew) <= TRUST_MS else own + round(skew)

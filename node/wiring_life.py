@@ -23,7 +23,7 @@ def build_life(config: Config, rooms: Rooms) -> Life:
     clock = Clock(
         wall_ns=time.time_ns,
         monotonic_ns=time.monotonic_ns,
-        ahead_ms=lambda: peers.statistics.clock_ahead_ms,
+        ahead_ms=peers.statistics.clock_ahead_ms,
         quorum=lambda: service.engine_status().quorum,
         limit_ms=service.genesis.parameters.clock_drift_ms_max,
     )

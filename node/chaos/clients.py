@@ -27,8 +27,9 @@ from node.ledger.families.record import Amend, Anchor
 from node.ledger.genesis import Genesis
 from node.ledger.transaction import Op, Payload
 
-CLIENT_S: Final = 2.5
-WAIT_S: Final = 1
+WAIT_S: Final = 1  # for a commit; who asks a node that is cut off loses no more time
+PATIENT_S: Final = 6  # where a leader's every message is late: it takes five in a row
+GRACE_S: Final = 1.5
 LINEARIZABLE: Final = {"consistency": "linearizable"}
 EXPIRES_HEIGHT: Final = 90_000  # within what the ledger allows from its first block on
 
@@ -53,6 +54,7 @@ class Registers:
     def __init__(self, cluster: Cluster, *, count: int, author: int = 0) -> None:
         self.cluster = cluster
         self.acknowledged: list[str] = []  # ids of transactions said to be committed
+        self.wait_s = WAIT_S
         self._network = genesis_of(cluster).network
         self._keys = keys_of(cluster, author)
         self._moved = threading.Condition()
@@ -83,7 +85,7 @@ class Registers:
         raw = self._sign(Op("record.amend", wire.to_value(Amend(old, _anchor(new), "amended"))))
         call = time.monotonic_ns()
         try:
-            done: bool | None = self._submit(node, raw)
+            done: bool | None = self._submit(node, raw, wait_s=self.wait_s)
         except ChartsealError as error:
             if error.code == "node-unreachable":
                 return None  # nothing was sent
@@ -102,7 +104,7 @@ class Registers:
 
         Only the last step is noted: that one says what the newest version is.
         """
-        client = self.cluster.client(node, timeout_s=CLIENT_S)
+        client = self.cluster.client(node, timeout_s=self.wait_s + GRACE_S)
         version = known
         while True:
             call = time.monotonic_ns()
@@ -136,8 +138,8 @@ class Registers:
         payload = Payload(self._network, self._keys.node, EXPIRES_HEIGHT, os.urandom(8), (op,))
         return transaction.sign(payload, self._keys.identity)
 
-    def _submit(self, node: int, raw: bytes, *, wait_s: int = WAIT_S) -> bool | None:
-        answer = self.cluster.client(node, timeout_s=wait_s + CLIENT_S - WAIT_S).request(
+    def _submit(self, node: int, raw: bytes, *, wait_s: int) -> bool | None:
+        answer = self.cluster.client(node, timeout_s=wait_s + GRACE_S).request(
             "POST",
             "/v1/transactions",
             body=raw,

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from node.chaos import judge, meeting
-from node.chaos.clients import Clients, Registers, genesis_of
+from node.chaos.clients import PATIENT_S, WAIT_S, Clients, Registers, genesis_of
 from node.chaos.faults import FAULTS
 from node.chaos.judge import Verdict
 from node.chaos.plan import LEADER, NAMES, Round, draw
@@ -30,6 +30,7 @@ from node.ledger.genesis import Parameters
 CHAPTER_ROUNDS: Final = 10
 REGISTERS: Final = 4
 CLIENTS: Final = 6
+SLOW: Final = "slow"
 SERVE_S: Final = 90.0  # patience with a network that has to elect, suspect or catch up
 QUICK: Final = Parameters(
     election_ms=500, heartbeat_ms=60, request_ms=800, view_change_ms=800, resend_ms=200
@@ -140,6 +141,7 @@ def _round(item: Round, world: World, registers: Registers, report: Report, tell
     at = world.leader() if item.target == LEADER else _chosen(world, item.target)
     report.struck[item.kind] = report.struck.get(item.kind, 0) + 1
     report.rounds += 1
+    registers.wait_s = PATIENT_S if item.kind == SLOW else WAIT_S
     try:
         with ExitStack() as stack:
             if item.kind in meeting.MEETINGS:

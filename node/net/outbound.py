@@ -176,7 +176,7 @@ class Outbound:
             self._watch_stall(None)
             connection.abort()
             self._statistics.sending_to.discard(self._peer_id)
-            self._statistics.clock_ahead_ms.pop(self._peer_id, None)
+            self._statistics.clock_from_ms.pop(self._peer_id, None)
             self._trace.parted_ms = self._clock_ms()
             self._on_down()
 
@@ -289,13 +289,14 @@ class Outbound:
         whole = len(said) == CLOCK_BYTES if newer else not said
         if self._ping_sent_s is None or not whole or number != self._ping_body:
             raise PeerFault("unasked-pong")
-        elapsed_ns = time.monotonic_ns() - self._ping_sent_ns
+        now_ns = time.monotonic_ns()
+        elapsed_ns = now_ns - self._ping_sent_ns
         self._statistics.rtt_us[self._peer_id] = elapsed_ns // 1000
         self._trace.heard_ms = self._clock_ms()
         if newer:
             # The clock was read somewhere within the round trip; half of it is what we err by.
             half_ms = elapsed_ns / 2_000_000
-            ahead = int.from_bytes(said, "big") + half_ms - time.time_ns() / 1_000_000
-            self._statistics.clock_ahead_ms[self._peer_id] = (ahead, half_ms)
+            at_ms = int.from_bytes(said, "big") + half_ms - now_ns / 1_000_000
+            self._statistics.clock_from_ms[self._peer_id] = (at_ms, half_ms)
         self._ping_sent_s = None
         self._wake.set()

@@ -5,6 +5,7 @@ Only the event loop writes them; readers take what is there.  Labels are our own
 members only: one each.
 """
 
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -54,10 +55,16 @@ class Statistics:
     rtt_us: dict[str, int] = field(default_factory=dict)  # last ping, handling included
     # What members speak and run: version of the wire, name of the software (may be empty).
     spoken: dict[str, tuple[int, str]] = field(default_factory=dict)
-    # How far members' wall clocks are ahead of ours, and how exact that is; milliseconds.
-    clock_ahead_ms: dict[str, tuple[float, float]] = field(default_factory=dict)
+    # Members' wall clocks against our monotonic one, which never jumps; milliseconds, and how
+    # exact that is.
+    clock_from_ms: dict[str, tuple[float, float]] = field(default_factory=dict)
     skipped_frames: Counter[str] = field(default_factory=Counter)  # of unknown type, by member
     traces: dict[str, Trace] = field(default_factory=dict)  # by member
+
+    def clock_ahead_ms(self) -> dict[str, tuple[float, float]]:
+        """Return how far members' clocks are ahead of our wall clock as it stands now."""
+        ours = (time.time_ns() - time.monotonic_ns()) / 1e6
+        return {peer: (at - ours, exact) for peer, (at, exact) in self.clock_from_ms.items()}
 
     def trace(self, member: str) -> Trace:
         """Return the trace of ``member``, whom the caller knows to be one."""

@@ -149,7 +149,7 @@ class Explainer:
     def _peer(self, member: str, now_ms: int, *, voter: bool) -> PeerFacts:
         stats = self.peers.statistics
         trace, address = stats.trace(member), self.peers.addresses.get(member)
-        rtt_us, ahead = stats.rtt_us.get(member), stats.clock_ahead_ms.get(member)
+        rtt_us, ahead = stats.rtt_us.get(member), stats.clock_ahead_ms().get(member)
 
         def last(item: Last | None) -> tuple[str | None, int | None]:
             return (None, None) if item is None else (item.code, _ago(now_ms, item.at_ms))

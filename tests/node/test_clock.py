@@ -17,11 +17,14 @@ class World:
     def __init__(self, quorum: int = 3) -> None:
         self.wall_ns = 1_700_000_000 * S_NS
         self.monotonic_ns = 0
-        self.said: dict[str, tuple[float, float]] = {}
+        self.said: dict[str, tuple[float, float]] = {}  # against our monotonic clock
         self.clock = Clock(
             wall_ns=lambda: self.wall_ns,
             monotonic_ns=lambda: self.monotonic_ns,
-            ahead_ms=lambda: self.said,
+            ahead_ms=lambda: {
+                member: (at - self.difference_ms, exact)
+                for member, (at, exact) in self.said.items()
+            },
             quorum=lambda: quorum,
             limit_ms=5000,
         )
@@ -30,6 +33,10 @@ class World:
         self.wall_ns += S_NS
         self.monotonic_ns += S_NS
         assert self.clock.look() is None
+
+    @property
+    def difference_ms(self) -> float:
+        return (self.wall_ns - self.monotonic_ns) / 1e6
 
     @property
     def off_ms(self) -> int:
@@ -42,7 +49,8 @@ def world() -> World:
 
 
 def say(world: World, *ahead_ms: float) -> None:
-    world.said = {f"m{at}": (ahead, 1.0) for at, ahead in enumerate(ahead_ms)}
+    ours = world.difference_ms
+    world.said = {f"m{at}": (ours + ahead, 1.0) for at, ahead in enumerate(ahead_ms)}
     world.second()
 
 
@@ -84,14 +92,17 @@ def test_a_jump_is_told_and_the_time_for_blocks_does_not_jump(
     say(world, 0.0, 0.0, 0.0)
     before = world.clock.now_ms()
     world.wall_ns += round(jump_ms * 1e6)
+    assert world.clock.now_ms() == pytest.approx(before, abs=2), "nobody has looked yet"
     jump = world.clock.look()
     assert jump is not None
     assert (jump.direction, round(jump.ms)) == (word, round(jump_ms))
     assert world.clock.jumps[word] == 1
     assert world.clock.now_ms() == pytest.approx(before, abs=2)
-    say(world, -jump_ms, -jump_ms, -jump_ms)
-    assert world.clock.now_ms() == pytest.approx(before + 1000, abs=2)
+    world.second()
+    assert world.clock.now_ms() == pytest.approx(before + 1000, abs=2), "nobody said it anew"
     assert world.clock.wrong
+    world.wall_ns -= round(jump_ms * 1e6)
+    assert world.clock.now_ms() == pytest.approx(before + 1000, abs=2), "and back"
 
 
 def header(time_ms: int) -> Header:
