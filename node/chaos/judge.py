@@ -3,6 +3,7 @@
 Owns: the verdicts.  Each names what it looked at, so that an empty look is no pass.
 """
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,13 @@ from typing import Any, Final
 from node.chaos.linear import READ, Operation, Outcome, check, register
 from node.chaos.world import World
 from node.check import check_ledger
+from node.cli.client import Client
 from node.errors import ChartsealError
 from node.ledger.genesis import Genesis
 
 _SAME: Final = ("digest", "log_root", "state_root")
+_ASKED_MAX: Final = 100
+_PAUSE_S: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +56,23 @@ def acknowledged(world: World, txids: list[str]) -> Verdict:
     for at in world.nodes:
         client = world.cluster.client(at, timeout_s=10)
         for txid in txids:
-            try:
-                state = client.get(f"/v1/transactions/{txid}")["state"]
-            except ChartsealError as error:
-                state = error.code
+            state = _state(client, txid)
             if state != "committed":
                 lost.append(f"{world.name(at)} says {state} of {txid}")
     looked = f"{len(txids)} acknowledged transactions at {len(world.nodes)} nodes"
     return Verdict("nothing-lost", not lost and bool(txids), looked, "; ".join(lost[:5]))
+
+
+def _state(client: Client, txid: str) -> str:
+    """Ask for one transaction, at the pace that the node allows."""
+    for _ in range(_ASKED_MAX):
+        try:
+            return str(client.get(f"/v1/transactions/{txid}")["state"])
+        except ChartsealError as error:
+            if error.code != "rate-limited":
+                return error.code
+            time.sleep(_PAUSE_S)
+    return "rate-limited"
 
 
 def directories(world: World, genesis: Genesis, scratch: Path) -> list[Verdict]:
