@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
 from consensus import types as ordering
+from consensus.codec import Malformed
 from consensus.types import Committee, Member, NodeId
 from node.book import Book, Committed
 from node.ledger.checkpoint import Policy
@@ -26,6 +27,7 @@ from node.ledger.genesis import Genesis, Institution, Voter
 from node.ledger.lineage import founding_era, policy_of_era
 from node.ledger.state import Read, SignerRow, load_from, signer_key
 from node.trust import quorum
+from storage.errors import Corrupt
 from storage.reader import Reader
 
 REMEMBERED_MAX: Final = 16  # eras of the past, ready to check with
@@ -110,22 +112,31 @@ def era_at(read: Read, height: int) -> Era:
 
 
 class StoredRules:
-    """The rules of every height of a ledger at rest, as the state in ``store`` tells."""
+    """The rules of every height of a ledger at rest.
+
+    The founders' are those of ``genesis``, later ones as the state in ``store`` tells.
+    """
 
     def __init__(self, genesis: Genesis, store: Reader) -> None:
+        self._rules = [founding_rules(genesis)]
         self._genesis = genesis
         self._read: Read | None = None if store.applied() is None else store.state_get
-        self._rules: dict[int, Rules] = {}
 
     def at(self, height: int) -> Rules:
-        """Return the rules of ``height``."""
-        if self._read is None:
-            return founding_rules(self._genesis)
-        era = era_at(self._read, height)
-        if era.epoch not in self._rules:
+        """Return the rules of ``height``.  Raises ``Corrupt``: an era's row is damaged."""
+        while self._read is not None and (era := self._after(self._read)) is not None:
             origin, network = self._genesis.origin, self._genesis.network
-            self._rules[era.epoch] = Rules.of(era, origin=origin, network=network)
-        return self._rules[era.epoch]
+            self._rules.append(Rules.of(era, origin=origin, network=network))
+        self._read = None  # all of them are known
+        begun = (item for item in reversed(self._rules) if item.era.from_height <= height)
+        return next(begun, self._rules[0])
+
+    def _after(self, read: Read) -> Era | None:
+        epoch = len(self._rules)
+        try:
+            return era_of(read, epoch)
+        except (Malformed, ValueError) as error:
+            raise Corrupt("the state's row of an era", where=f"epoch {epoch}") from error
 
 
 class Roster:

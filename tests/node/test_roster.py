@@ -8,12 +8,14 @@ import pytest
 from consensus import wire
 from node.book import Book, Committed
 from node.ledger.block import decode_seal
-from node.ledger.eras import era_digest, era_of
+from node.ledger.eras import era_digest, era_key, era_of
 from node.ledger.families.membership import Nothing
 from node.ledger.genesis import members_digest
 from node.ledger.transaction import Op
 from node.ring import Ring
-from node.roster import Roster, Unchanging, era_at, founding_rules, quorum
+from node.roster import Roster, StoredRules, Unchanging, era_at, founding_rules, quorum
+from storage import keys
+from storage.errors import Corrupt
 from tests.support.ledger import Chain, genesis, key
 
 LEAVE = Op("membership.leave", wire.to_value(Nothing()))
@@ -78,6 +80,24 @@ def test_a_restart_reads_the_same_roster(chain: Chain) -> None:
     assert [roster.at(height).era.epoch for height in range(1, 6)] == [0, 0, 1, 2, 2]
     assert [era_at(book.read, height).epoch for height in range(1, 6)] == [0, 0, 1, 2, 2]
     assert roster.role == "removed"
+
+
+def test_a_ledger_at_rest_tells_the_rules_of_every_height(chain: Chain) -> None:
+    commit(chain, 0)
+    for epoch, org in enumerate(("dogwood", "cedar")):
+        commit(chain, epoch, LEAVE, org=org)
+    rules = StoredRules(chain.genesis, chain.store)
+    assert [rules.at(height).era.epoch for height in range(1, 6)] == [0, 0, 1, 2, 2]
+    assert [rules.at(height).policy.quorum for height in (2, 3, 4)] == [3, 2, 2]
+
+
+def test_damage_in_the_row_of_an_era_is_named(chain: Chain) -> None:
+    commit(chain, 0)
+    commit(chain, 0, LEAVE, org="dogwood")
+    row = keys.STATE + era_key(1)
+    chain.store.mend([(row, (chain.store.raw_value(row) or b"")[:-1])])
+    with pytest.raises(Corrupt, match="epoch 1"):
+        StoredRules(chain.genesis, chain.store).at(1)
 
 
 def test_rules_without_a_ledger_are_the_founders() -> None:
