@@ -6,7 +6,7 @@ Refuses: to judge; to touch a process that is not its own.
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +16,8 @@ from node.cli.cluster import Cluster
 from node.errors import ChartsealError
 
 READY_S: Final = 90.0
-LEVEL_S: Final = 120.0
+LEVEL_S: Final = 120.0  # without any progress
+_MOVING_S: Final = 900.0
 _POLL_S: Final = 0.1
 
 # Python imports it when a node starts; the file of the clock may change at any moment.
@@ -114,12 +115,28 @@ class World:
         status = self.status(at)
         return 0 if status is None else int(status["height"])
 
-    def until(self, holds: Callable[[], bool], what: str, *, patience_s: float) -> None:
-        """Return when ``holds``; raises ``TimeoutError`` naming ``what``."""
-        deadline = time.monotonic() + patience_s
+    def until(
+        self,
+        holds: Callable[[], bool],
+        what: str,
+        *,
+        patience_s: float,
+        behind: Callable[[], Iterable[int]] = tuple,
+    ) -> None:
+        """Return when ``holds``; raises ``TimeoutError`` naming ``what``.
+
+        Patience begins anew, up to ``_MOVING_S`` in all, whenever one of the nodes ``behind``
+        has come further: who executes a whole ledger again takes as long as that is.
+        """
+        began = moved = time.monotonic()
+        reached: dict[int, int] = {}
         while not holds():
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{what} after {patience_s:g} s")
+            now = time.monotonic()
+            further = {at: self.height(at) for at in behind()}
+            if any(height > reached.get(at, 0) for at, height in further.items()):
+                moved, reached = now, reached | further
+            if now > moved + patience_s or now > began + max(patience_s, _MOVING_S):
+                raise TimeoutError(f"{what} after {now - began:.0f} s")
             time.sleep(_POLL_S)
 
     def whole(self) -> None:
@@ -127,11 +144,15 @@ class World:
 
         A member that lost its ledger only follows until the others took its new keys.
         """
+
+        def silent() -> list[int]:
+            return [at for at in self.voters if not self._votes(at)]
+
         self.until(
-            lambda: all(self._votes(at) for at in self.voters),
-            "not every voter votes again: "
-            f"{[self.name(at) for at in self.voters if not self._votes(at)]}",
+            lambda: not silent(),
+            f"not every voter votes again: {[self.name(at) for at in silent()]}",
             patience_s=LEVEL_S,
+            behind=silent,
         )
 
     def _votes(self, at: int) -> bool:
@@ -144,11 +165,15 @@ class World:
         The block is the highest that every node has, as each of them shows it.
         """
         goal = max(self.height(at) for at in self.nodes)
+
+        def lower() -> list[int]:
+            return [at for at in self.nodes if self.height(at) < goal]
+
         self.until(
-            lambda: all(self.height(at) >= goal for at in self.nodes),
-            f"not every node reached height {goal}: "
-            f"{ {self.name(at): self.height(at) for at in self.nodes} }",
+            lambda: not lower(),
+            f"not every node reached height {goal}: {[self.name(at) for at in lower()]}",
             patience_s=LEVEL_S,
+            behind=lower,
         )
         return {at: self._block(at, goal) for at in self.nodes}
 
