@@ -1,8 +1,9 @@
-"""What the network remembers of each member: last heard, last failure."""
+"""What the network remembers of each member: last heard, last failure, its clock."""
 
 import errno
 import socket
 import ssl
+from types import SimpleNamespace
 
 import pytest
 
@@ -42,3 +43,17 @@ def test_a_fault_is_remembered_with_its_code_and_the_pause_it_led_to() -> None:
     assert trace.paused_until_ms == 0
     penalties.record("birch", now_ms=1_100, code="malformed")
     assert (trace.faults, trace.paused_until_ms) == (2, 1_600)
+
+
+def test_a_jump_of_our_wall_clock_shows_in_what_was_told_before_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wall_ms, hour_ms = 1_800_000_000_000, 3_600_000
+    for jump_ms in (0, hour_ms, -hour_ms):
+        clock = SimpleNamespace(
+            time_ns=lambda jump_ms=jump_ms: (wall_ms + jump_ms) * 1_000_000,
+            monotonic_ns=lambda: 5_000 * 1_000_000,
+        )
+        monkeypatch.setattr("node.net.statistics.time", clock)
+        stats = Statistics(clock_from_ms={"birch": (wall_ms - 5_000.0, 0.5)})
+        assert stats.clock_ahead_ms() == {"birch": (-jump_ms, 0.5)}
