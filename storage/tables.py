@@ -4,8 +4,8 @@ LevelDB says that a checksum differs and not where.  This reads its formats (log
 blocks of 32 KiB; tables of blocks behind a footer; CURRENT) far enough to say it.
 Owns: finding.  Refuses: to mend: what a damaged table or log held cannot be told from what it
 never held, and among it may be a vote.  Slow: the checksum is computed here, about 1.4 MB/s.
-Invariant: a torn end of a log is no damage; a file that LevelDB removes meanwhile is none
-either.
+Invariant: a torn end of a log is no damage; a table that the manifest does not name is none
+either, nor a file that LevelDB removes meanwhile.
 """
 
 import re
@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-LOG_BLOCK: Final = 32 << 10
-_LOG_HEAD: Final = struct.Struct("<IHB")
+from storage.live import LOG_BLOCK, LOG_HEAD, live_tables, varint
+
 _TRAILER_BYTES: Final = 5
 _FOOTER_BYTES: Final = 48
 _MAGIC: Final = bytes.fromhex("57fb808b247547db")
@@ -52,7 +52,7 @@ def locate(
     ``written_before_s`` (Unix seconds) may be unfinished and are passed over; ``rest`` is
     called after each file.
     """
-    current = kv_dir / "CURRENT"
+    current, live = kv_dir / "CURRENT", None
     try:
         said = current.read_bytes()
     except FileNotFoundError:
@@ -62,8 +62,12 @@ def locate(
             yield FileDamage(current, 0, len(said), "names no manifest")
         elif not (kv_dir / said.decode("ascii").strip()).exists():
             yield FileDamage(current, 0, len(said), "names a manifest that is not there")
+        else:
+            live = live_tables(kv_dir / said.decode("ascii").strip())
     for path in sorted(kv_dir.iterdir()):
         rest()
+        if _left(path, live):
+            continue  # what a compaction left, or has just begun
         if written_before_s is not None and path.suffix == ".ldb":
             with suppress(FileNotFoundError):
                 if path.stat().st_mtime >= written_before_s:
@@ -72,6 +76,12 @@ def locate(
             yield from _in_file(path, _log)
         elif path.suffix == ".ldb":
             yield from _in_file(path, _table if deep else _table_frame)
+
+
+def _left(path: Path, live: frozenset[int] | None) -> bool:
+    if live is None or path.suffix != ".ldb" or not path.stem.isdigit():
+        return False
+    return int(path.stem) not in live
 
 
 def _in_file(path: Path, look: Look) -> Iterator[FileDamage]:
@@ -88,19 +98,19 @@ def _in_file(path: Path, look: Look) -> Iterator[FileDamage]:
 
 def _log(raw: bytes) -> Found:
     at = 0
-    while at + _LOG_HEAD.size <= len(raw):
+    while at + LOG_HEAD.size <= len(raw):
         left = LOG_BLOCK - at % LOG_BLOCK
-        if left < _LOG_HEAD.size:
+        if left < LOG_HEAD.size:
             if raw[at : at + left].strip(b"\0"):
                 yield at, left, "bytes between the blocks of a log"
             at += left
             continue
-        stated, length, kind = _LOG_HEAD.unpack_from(raw, at)
-        end = at + _LOG_HEAD.size + length
+        stated, length, kind = LOG_HEAD.unpack_from(raw, at)
+        end = at + LOG_HEAD.size + length
         if (stated, length, kind) == (0, 0, 0):
             at += left
             continue
-        if length > left - _LOG_HEAD.size:
+        if length > left - LOG_HEAD.size:
             yield at, left, "a record of a log that leaves its block"
             at += left
             continue
@@ -173,9 +183,9 @@ def _entries(raw: bytes, offset: int, size: int) -> list[tuple[int, int]]:
     end, at = size - 4 - 4 * restarts, 0
     found = []
     while at < end:
-        _shared, at = _varint(block, at)
-        unshared, at = _varint(block, at)
-        length, at = _varint(block, at)
+        _shared, at = varint(block, at)
+        unshared, at = varint(block, at)
+        length, at = varint(block, at)
         at += unshared
         found.append(_handle(block, at)[0])
         at += length
@@ -183,19 +193,9 @@ def _entries(raw: bytes, offset: int, size: int) -> list[tuple[int, int]]:
 
 
 def _handle(raw: bytes, at: int) -> tuple[tuple[int, int], int]:
-    offset, at = _varint(raw, at)
-    size, at = _varint(raw, at)
+    offset, at = varint(raw, at)
+    size, at = varint(raw, at)
     return (offset, size), at
-
-
-def _varint(raw: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = raw[at]
-        value |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 0x80:
-            return value, at
 
 
 # --- the checksum -------------------------------------------------------------------------

@@ -94,13 +94,18 @@ class Inbound:
         self._unproven_by_address: Counter[str] = Counter()
         self._current: dict[str, Connection] = {}
         self._receiving: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        # A task that is cancelled before its first step never sees what it was given.
+        self._ungreeted: set[socket.socket] = set()
 
     @property
     def port(self) -> int:
         return int(self._listening.getsockname()[1])
 
     def close(self) -> None:
+        """Stop listening and let go of what nobody has begun to greet; the tasks have ended."""
         self._listening.close()
+        for accepted in self._ungreeted:
+            accepted.close()
 
     def host_of(self, peer_id: str) -> str | None:
         """Return the host that ``peer_id`` sends from; None while it does not."""
@@ -115,14 +120,19 @@ class Inbound:
 
     async def accept(self) -> None:
         """Accept for ever; strangers beyond the bounds are closed without a byte."""
-        loop = asyncio.get_running_loop()
         while True:
+            await self._somebody_calls()
+            # In one step: an accept that is awaited can be cancelled together with its answer,
+            # and the connection would belong to nobody.
             try:
-                accepted, address = await loop.sock_accept(self._listening)
+                accepted, address = self._listening.accept()
+            except BlockingIOError:  # who called has gone
+                continue
             except OSError:
                 self._statistics.handshake_failures["accept"] += 1
                 await asyncio.sleep(_ACCEPT_RETRY_S)
                 continue
+            accepted.settimeout(0)  # as what the loop takes has to be
             host = str(address[0])
             if (
                 self._statistics.unproven_connections >= self._limits.unproven_connections_max
@@ -133,9 +143,19 @@ class Inbound:
                 continue
             self._statistics.unproven_connections += 1
             self._unproven_by_address[host] += 1
+            self._ungreeted.add(accepted)
             self._spawn(self._admit(accepted, host), f"net-inbound-{host}")
 
+    async def _somebody_calls(self) -> None:
+        loop, called = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(self._listening.fileno(), called.set)
+        try:
+            await called.wait()
+        finally:
+            loop.remove_reader(self._listening.fileno())
+
     async def _admit(self, accepted: socket.socket, host: str) -> None:
+        self._ungreeted.discard(accepted)
         proven: tuple[NodeId, Connection] | None = None
         try:
             async with asyncio.timeout(self._limits.handshake_ms_max / 1000):
