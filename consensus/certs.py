@@ -15,11 +15,11 @@ and transaction list as well: nobody can re-dress a prepared certificate with ot
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from consensus import wire
 from consensus.codec import Malformed
+from consensus.frozen import dataclass
 from consensus.types import U63_MAX, Check, Committee, NodeId, Proposal
 
 SIGNATURE_BYTES_MAX: Final = 64

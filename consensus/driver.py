@@ -11,11 +11,11 @@ the mark: the engine restores from its records and says the same again, byte for
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from consensus.effects import Contradiction, Decided, Effects, Envelope, Fetch, ReadReady
 from consensus.engine import Dialect, Engine
+from consensus.frozen import dataclass
 from consensus.guard import SignGuard
 from consensus.mark import Mark, Marked
 from consensus.types import Era, Proposal, Record, Statement

@@ -5,10 +5,10 @@ leaves and ``deliver`` is handed on.  ``send_now`` may leave before, because not
 promises anything that a crash could take back.
 """
 
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
+from consensus.frozen import dataclass
 from consensus.types import NodeId, Proposal, Record
 
 

@@ -13,12 +13,12 @@ Pure.  Owns: the value and the comparison.  Refuses: files (``storage.mark``).
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import Enum, auto
 from hashlib import sha256
 from typing import Final, Protocol
 
 from consensus import wire
+from consensus.frozen import dataclass
 from consensus.types import Proposal, Statement
 
 

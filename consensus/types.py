@@ -5,9 +5,10 @@ Engines know a block as a ``Proposal``: its place, its digest, and opaque bytes.
 promises to have them.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, NewType, Protocol
 
+from consensus.frozen import dataclass
 from consensus.quorum import byzantine_faults_max, byzantine_quorum, majority
 
 NodeId = NewType("NodeId", str)

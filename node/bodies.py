@@ -7,9 +7,9 @@ or break a limit.  Bounded: ``RECENT_MAX`` bodies besides the pinned ones of eac
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Set
-from dataclasses import dataclass
 from typing import Final
 
+from consensus.frozen import dataclass
 from consensus.types import Committee, Proposal
 from node.ledger import block as blocks
 from node.ledger.block import BlockMalformed, Header

@@ -9,10 +9,11 @@ the same bytes.  Crash after: the height has moved and the engine is told so.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from consensus import codec
+from consensus.frozen import dataclass
 from consensus.types import Applied
 from node.bodies import Body
 from node.ledger import accel, merkle

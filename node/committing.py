@@ -9,14 +9,14 @@ a moment, on another thread.
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 from consensus.effects import Decided
+from consensus.frozen import dataclass
 from consensus.types import Era, NodeId, Proposal
 from node.bodies import Bodies, Body
 from node.book import Book, Committed, Tip
+from node.lane import Lane
 from node.mempool import Mempool
 from node.roster import Roster, Rules
 from node.supply import Supply
@@ -61,7 +61,7 @@ class Committer:
         self._supply = supply
         self._committed = committed
         self._expired = expired
-        self.thread = ThreadPoolExecutor(1, thread_name_prefix="apply")
+        self.thread = Lane("apply")
 
     def take(self, decided: Decided) -> None:
         """Queue a block whose order is final and whose body is at hand."""
@@ -71,13 +71,12 @@ class Committer:
 
     async def run(self) -> None:
         """Apply what is queued until cancelled.  Whatever escapes stops the node."""
-        loop = asyncio.get_running_loop()
         while True:
             decided = await self.queue.get()
             if decided.proposal.height <= self._book.tip.height:
                 continue
             body = await self._surely(decided.proposal)
-            result = await loop.run_in_executor(self.thread, self._commit, decided, body)
+            result = await self.thread.run(self._commit, decided, body)
             self._bodies.passed(result.tip.height)
             self._mempool.remove(result.txids)
             following = self._follow(result)
@@ -118,4 +117,4 @@ class Committer:
 
     def close(self) -> None:
         """Wait for the block that is being applied."""
-        self.thread.shutdown(wait=True)
+        self.thread.close()

@@ -13,9 +13,10 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
+from consensus.frozen import dataclass
 from node.book import Book
 from node.ledger import accel, transaction
 from node.ledger.execute import admissible, typed_body

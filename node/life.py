@@ -135,10 +135,9 @@ class Life:
 
     async def _pulse(self) -> None:
         """Return once the engine and every thread that writes has had a turn."""
-        loop = asyncio.get_running_loop()
         await self._replica.ask(_nothing)
         writers = (self._replica.disk_thread, self._replica.committer.thread)
-        await asyncio.gather(*[loop.run_in_executor(each, _nothing) for each in writers])
+        await asyncio.gather(*[each.run(_nothing) for each in writers])
 
     def checks(self) -> Sequence[Check]:
         """Return the lines for health.  Only a drain fails: the rest warns."""

@@ -7,9 +7,9 @@ Invariant: ``count`` and ``bytes`` stay within the limits, whatever arrives.
 
 import heapq
 from collections.abc import Iterable, Sequence, Set
-from dataclasses import dataclass
 from enum import Enum, auto
 
+from consensus.frozen import dataclass
 from node.ledger.transaction import Transaction, TxId
 
 

@@ -7,8 +7,9 @@ in this node.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from consensus.frozen import dataclass
 from node import service as services
 from node.blocksync import BLOCKS_MAX
 from node.gossip.protocol import Gossip, GossipLimits

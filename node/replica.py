@@ -11,7 +11,6 @@ import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -21,12 +20,14 @@ from consensus.driver import Driver, Turn
 from consensus.effects import Contradiction, Envelope, ProposeResult
 from consensus.standing import Foreign, Hinted, Standing
 from consensus.types import NodeId, Proposal, Record
+from node.bell import Bell
 from node.blocksync import BlockSync
 from node.bodies import Bodies, Body
 from node.book import Book
 from node.committing import Committer, Following
 from node.early import Early
 from node.holding import Holding, wall_ms
+from node.lane import Lane
 from node.ledger import accel
 from node.mempool import Mempool
 from node.proposing import AHEAD_MAX, Proposer
@@ -111,7 +112,7 @@ class Replica:
         self._contradicted = contradicted
         self.heard_of: Callable[[int], None] = lambda _epoch: None  # a rumour of a later era
         self.inbox: deque[Callable[[], None]] = deque()
-        self._wake = asyncio.Event()
+        self._bell = Bell()
         self._unwritten: list[Record] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self.holding = Holding(
@@ -127,8 +128,8 @@ class Replica:
         self.committer = committer
         committer.executed = self._executed
         self._decided = committer.queue
-        self.disk_thread = ThreadPoolExecutor(1, thread_name_prefix="consensus-disk")
-        reads.wake = self._wake.set
+        self.disk_thread = Lane("consensus-disk")
+        reads.wake = self._bell.ring
 
     # --- inputs ------------------------------------------------------------------------------
 
@@ -150,7 +151,7 @@ class Replica:
 
     def work_arrived(self) -> None:
         """The pool has something: look whether we may propose."""
-        self._wake.set()
+        self._bell.ring()
 
     def synced(self, proposal: Proposal, certificate: bytes) -> None:
         """Hand a fetched, checked block to the engine."""
@@ -168,12 +169,12 @@ class Replica:
             self.counters.dropped["inbox-full"] += 1
             return
         self.inbox.append(action)
-        self._wake.set()
+        self._bell.ring()
 
     def _put_surely(self, action: Callable[[], None]) -> None:
         """Take an input of our own whatever the inbox holds: this one may never be dropped."""
         self.inbox.append(action)
-        self._wake.set()
+        self._bell.ring()
 
     def stable(self, height: int) -> None:
         """A quorum cosigned the state after ``height``: the engine's low watermark."""
@@ -256,14 +257,15 @@ class Replica:
             for task in pending:
                 task.cancel()
             await asyncio.gather(*pending, return_exceptions=True)
-            self.disk_thread.shutdown(wait=True)
+            self._bell.close()
+            self.disk_thread.close()
             self.committer.close()
             self._failure.cancel()
 
     async def _loop(self) -> None:
         engine = self.driver.engine
         while True:
-            self._wake.clear()
+            self._bell.silence()
             for _ in range(min(len(self.inbox), INPUTS_PER_TURN_MAX)):
                 self.inbox.popleft()()
             engine.work(self._mempool.oldest_ms)
@@ -277,17 +279,11 @@ class Replica:
     async def _sleep(self) -> None:
         deadline = self.driver.engine.deadline_ms
         wait_s = 1.0 if deadline is None else max(0, deadline - _monotonic_ms()) / 1000
-        # A timer that wakes, not a timeout around the wait: that costs five times as much.
-        timer = asyncio.get_running_loop().call_later(min(wait_s, 1.0), self._wake.set)
-        try:
-            await self._wake.wait()
-        finally:
-            timer.cancel()
+        await self._bell.wait(min(wait_s, 1.0))
 
     async def _turns(self) -> bool:
         """Perform what the engine asks for, in the driver's order."""
         worked = False
-        loop = asyncio.get_running_loop()
         while (turn := self.driver.turn()) is not None:
             worked = True
             self.counters.turns += 1
@@ -305,7 +301,7 @@ class Replica:
                 bodies = [(item.digest, self._body(item.digest).raw) for item in turn.bodies]
                 records, self._unwritten = self._unwritten, []
                 self.counters.syncs += turn.must_sync
-                await loop.run_in_executor(self.disk_thread, self._write, turn, records, bodies)
+                await self.disk_thread.run(self._write, turn, records, bodies)
                 for item in turn.bodies:
                     self._bodies.unpin(item.digest)
                     self.counters.promised_height = max(

@@ -8,9 +8,9 @@ themselves, so giving up loses nothing.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from consensus.frozen import dataclass
 from consensus.types import Proposal
 from node.bodies import (
     Bodies,

@@ -13,9 +13,9 @@ at the next block that is applied with history.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from consensus.frozen import dataclass
 from storage import keys
 from storage.errors import Corrupt
 from storage.kv import Readable

@@ -29,12 +29,12 @@ proven pair.  The first four kinds take at most ``STATEMENTS_BYTES_MAX`` bytes; 
 as long as the messages that they carry.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 from consensus import certs, wire
 from consensus.codec import Malformed
 from consensus.effects import Contradiction
+from consensus.frozen import dataclass
 from consensus.pbft.dialect import signed_bytes, statement
 from consensus.pbft.messages import NewView, Signed, ViewChange
 from consensus.pbft.select import select

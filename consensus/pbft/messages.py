@@ -6,7 +6,6 @@ relayed by others, so the sender of a frame proves nothing about it.  ``signatur
 a message that its author has not signed yet; ``Dialect.checks`` refuses such a message.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 from consensus.certs import (
@@ -18,6 +17,7 @@ from consensus.certs import (
     SuspectCert,
     check_limits,
 )
+from consensus.frozen import dataclass
 from consensus.types import Proposal
 from consensus.wire import Tagged
 

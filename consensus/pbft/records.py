@@ -8,11 +8,12 @@ ledger has applied the block, because a crash between deciding and applying need
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 from consensus import wire
 from consensus.certs import PreparedCert
+from consensus.frozen import dataclass
 from consensus.pbft.messages import NewView, ViewChange
 from consensus.types import Applied, DeleteRange, Proposal, Put, Record
 

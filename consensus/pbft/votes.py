@@ -8,9 +8,10 @@ Invariant: at most ``2 kinds * (window + 1) heights * 2 * members`` votes, whate
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
+
+from consensus.frozen import dataclass
 
 
 class Verdict(Enum):

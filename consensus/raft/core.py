@@ -10,10 +10,10 @@ and leaves only when everything that it rests on is durable.
 """
 
 from collections import Counter
-from dataclasses import dataclass
 from enum import Enum
 
 from consensus.effects import Envelope
+from consensus.frozen import dataclass
 from consensus.raft.log import Base, Entry, Log, Restore
 from consensus.raft.membership import Members
 from consensus.raft.messages import Message, PreVoteRequest, PreVoteResponse

@@ -9,10 +9,10 @@ after the entry that holds it is durable here; a member that lacks blocks does n
 """
 
 from collections import deque
-from dataclasses import dataclass
 
 from consensus import codec
 from consensus.effects import Decided, Fetch, ReadReady
+from consensus.frozen import dataclass
 from consensus.raft import reconfigure, step
 from consensus.raft import turn as turns
 from consensus.raft.blocks import BlockLog, Tip

@@ -10,9 +10,10 @@ Invariants: indexes are consecutive, terms never decrease,
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
+from consensus.frozen import dataclass
 from consensus.raft.membership import Change, Members
 from consensus.types import Proposal
 

@@ -8,9 +8,9 @@ Names follow the Raft paper (Ongaro and Ousterhout 2014) and Ongaro's thesis: ch
 the pre-vote, 3.10 for TimeoutNow, 6.4 for reads.
 """
 
-from dataclasses import dataclass
 from typing import Final, Self
 
+from consensus.frozen import dataclass
 from consensus.raft.log import Entry
 from consensus.raft.membership import Change, Members
 from consensus.types import NodeId, Proposal

@@ -13,11 +13,11 @@ Everything of one turn is one atomic batch, so a crash leaves the state before o
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
 from consensus import codec, wire
 from consensus.codec import Malformed
+from consensus.frozen import dataclass
 from consensus.raft.blocks import BlockLog
 from consensus.raft.core import HardState
 from consensus.raft.log import Base, Entry

@@ -12,9 +12,8 @@ for nothing, and every turn names the end of all that is not known to be durable
 next report makes up for it.
 """
 
-from dataclasses import dataclass
-
 from consensus.effects import Envelope
+from consensus.frozen import dataclass
 from consensus.raft import reconfigure
 from consensus.raft.core import Core, HardState, ReadState, Role
 from consensus.raft.log import Entry, Restore

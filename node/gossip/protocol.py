@@ -15,10 +15,11 @@ Memory at the default limits: about 200 bytes per id, so 13 MB for pending, 7 MB
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import islice
 from typing import Final
 
+from consensus.frozen import dataclass
 from consensus.types import NodeId
 from node.gossip.encoding import (
     INVENTORY_IDS_MAX,

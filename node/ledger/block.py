@@ -9,11 +9,11 @@ state and membership.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from consensus import codec, wire
 from consensus.codec import Malformed
+from consensus.frozen import dataclass
 from node.ledger import accel, merkle
 from node.ledger.transaction import TRANSACTION_BYTES_MAX
 

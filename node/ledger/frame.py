@@ -10,8 +10,9 @@ Owns: slicing, what is signed, the id.  Refuses: the payload's meaning (transact
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, NewType
+
+from consensus.frozen import dataclass
 
 TxId = NewType("TxId", bytes)
 

@@ -14,11 +14,11 @@ batch as the state itself and before the next call.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final, Self
 
 from consensus import wire
+from consensus.frozen import dataclass
 from node.ledger import accel
 from node.ledger.pages import (
     EMPTY,

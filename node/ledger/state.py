@@ -6,11 +6,11 @@ otherwise, which is what makes operations atomic.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, TypeVar, cast
 
 from consensus import codec, wire
+from consensus.frozen import dataclass
 from node.ledger.genesis import Genesis, Institution, Parameters, Voters, voters_of
 from node.ledger.policies import Policy
 

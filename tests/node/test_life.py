@@ -5,7 +5,6 @@ import errno
 import shutil
 import socket
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,6 +14,7 @@ from node import diskspace
 from node.diskspace import RESERVE_NAME, DiskSpace, room_to_start
 from node.draining import Drain, Phase
 from node.errors import EXIT_DO_NOT_RESTART, ChartsealError, Exit, from_exception
+from node.lane import Lane
 from node.life import Life, Parts
 from node.notify import Notifier
 from node.replica import Replica
@@ -208,7 +208,7 @@ class Moving:
 
     def __init__(self) -> None:
         self.free = asyncio.Event()
-        self.disk_thread = self.thread = ThreadPoolExecutor(1)
+        self.disk_thread = self.thread = Lane("disk")
         self.committer = self
 
     async def ask(self, question: Callable[[], None]) -> None:

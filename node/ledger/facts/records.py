@@ -1,7 +1,8 @@
 """Records in state: what became of each commitment, and where its rows stand."""
 
-from dataclasses import dataclass
 from typing import Final
+
+from consensus.frozen import dataclass
 
 LIVE: Final = "live"
 AMENDED: Final = "amended"

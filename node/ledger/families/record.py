@@ -19,9 +19,10 @@ Index: ``c/<commitment><leaf index be64><op be16><item be32>`` -> kind of occurr
 ``t/<tag><leaf index be64><op be16>`` -> commitment, and the record class (1 byte) if stated.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
+from consensus.frozen import dataclass
 from node.ledger import accel, merkle
 from node.ledger.facts import custody
 from node.ledger.facts.custody import CareRow
