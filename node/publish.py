@@ -8,10 +8,10 @@ certificate the old era vouches for the new one.
 Refuses: cosigning two roots at one size (the book is deterministic; a second root is our bug
 and stops the node), and staying silent when a quorum saw another root: that is divergence, the
 node stops loudly, nothing is repaired.
-Every member cosigns each multiple of ``COSIGN_EVERY``, however busy it is: certified
-checkpoints are the engine's low watermark, and members that each cosigned wherever they
-happened to pause would never meet at one size.  Between those, at most once in
-``COSIGN_PAUSE_S``, and where the ledger comes to rest.
+Every member cosigns the first block of each ``COSIGN_SLOT_MS`` of the ledger's own time, which
+all of them read in the same headers: members that each cosigned wherever they happened to pause
+would never meet at one size.  Besides, each multiple of ``COSIGN_EVERY``, however fast blocks
+come, because certified checkpoints are the engine's low watermark, and where the ledger rests.
 Bounded: ``WINDOW`` own sizes, twice as many cosignatures per member, one per size;
 ``BARRIERS_MAX`` barriers that are asked for.
 """
@@ -33,7 +33,7 @@ from node.roster import Rulebook, founding_rules
 WINDOW: Final = 256
 COSIGN_EVERY: Final = 8  # blocks; small against the window of an engine's watermark
 # Each costs every member one signature and n - 1 verifications, more than a small block.
-COSIGN_PAUSE_S: Final = 0.1
+COSIGN_SLOT_MS: Final = 100
 COSIGNATURES_PER_FRAME_MAX: Final = 64
 CONFLICTS_MAX: Final = 64  # between two looks at them
 BARRIERS_MAX: Final = 8

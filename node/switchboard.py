@@ -32,7 +32,7 @@ from node.net.peers import Peers
 from node.observe import Tally
 from node.publish import (
     COSIGN_EVERY,
-    COSIGN_PAUSE_S,
+    COSIGN_SLOT_MS,
     Publisher,
     Share,
     decode_shares,
@@ -64,7 +64,8 @@ class Switchboard:
         self._flush = asyncio.Event()
         self._nudge = asyncio.Event()  # for the task that cosigns
         self._cosign_later: Tip | None = None
-        self._cosign_from_s = 0.0
+        self._cosign_slot = -1  # of the newest applied block
+        self._rests_s = 0.0  # when the ledger rests, if no other block comes
         self._push_from_s = 0.0
         self.snapshot_asked: Callable[[SnapshotRequest], SnapshotResponse] | None = None
         self.snapshot_given: Callable[[str, SnapshotResponse], None] | None = None
@@ -163,12 +164,14 @@ class Switchboard:
         self.belonging.applied(result)
         loop = asyncio.get_running_loop()
         barrier = result.next_era is not None
-        due = result.tip.height % COSIGN_EVERY == 0 or loop.time() >= self._cosign_from_s
-        if barrier or due:
+        slot, before = result.tip.time_ms // COSIGN_SLOT_MS, self._cosign_slot
+        self._cosign_slot = slot
+        if barrier or slot != before or result.tip.height % COSIGN_EVERY == 0:
             self.cosign(result.tip, barrier=barrier)
             return
+        self._rests_s = loop.time() + COSIGN_SLOT_MS / 1000
         if self._cosign_later is None:
-            loop.call_at(self._cosign_from_s, self._nudge.set)
+            loop.call_at(self._rests_s, self._nudge.set)
         self._cosign_later = result.tip
 
     def moved(self, voters: Iterable[str], everybody: Iterable[str]) -> None:
@@ -183,7 +186,6 @@ class Switchboard:
         in vain: see ``Publisher.applied``.
         """
         self._cosign_later = None
-        self._cosign_from_s = asyncio.get_running_loop().time() + COSIGN_PAUSE_S
         if tip.height == 0:
             return
         share = self.publisher.applied(tip, int(time.time()), barrier=barrier)
@@ -241,7 +243,10 @@ class Switchboard:
                 timer.cancel()
             self._nudge.clear()
             if self._cosign_later is not None:
-                self.cosign(self._cosign_later)
+                if loop.time() + TIMER_EARLY_S >= self._rests_s:
+                    self.cosign(self._cosign_later)
+                else:
+                    loop.call_at(self._rests_s, self._nudge.set)
             if loop.time() + TIMER_EARLY_S >= ask_s:
                 self._ask_cosignatures()
                 self.belonging.look()

@@ -14,7 +14,7 @@ from consensus.types import NodeId, Proposal
 from node import engines, switchboard
 from node.book import Committed
 from node.net.frame import FrameType
-from node.publish import COSIGN_EVERY, Divergence, encode_shares
+from node.publish import COSIGN_EVERY, COSIGN_SLOT_MS, Divergence, encode_shares
 from node.wiring import Parts
 from tests.support.nodes import running, until
 
@@ -127,16 +127,40 @@ async def test_a_busy_member_cosigns_the_heights_that_all_cosign(tmp_path: Path)
     async with running(tmp_path / "net", members=1, engine="raft") as nodes:
         parts = nodes[0].parts
         tip, waiting = parts.service.book.tip, parts.replica._decided
-        signed = set()
+        slot_ms = (tip.time_ms // COSIGN_SLOT_MS + 7) * COSIGN_SLOT_MS
+        signed = []
         for height in range(1, 2 * COSIGN_EVERY + 2):
             waiting.put_nowait(BUSY)  # more decided blocks wait to be applied
-            at = replace(tip, height=height, log_size=height)
+            time_ms = slot_ms + (COSIGN_SLOT_MS - 1 if height < 13 else COSIGN_SLOT_MS)
+            at = replace(tip, height=height, log_size=height, time_ms=time_ms)
             parts.switchboard.applied(Committed(at, (), (), 0))
             mine = parts.service.publisher.mine
-            signed.add(None if mine is None else mine.height)
+            assert mine is not None
+            signed.append(mine.height)
         while parts.replica.backlog():
             waiting.get_nowait()
-        assert signed == {None, COSIGN_EVERY, 2 * COSIGN_EVERY}
+        # The first of each slot of the ledger's time, wherever that is, and every eighth.
+        assert sorted(set(signed)) == [1, COSIGN_EVERY, 13, 2 * COSIGN_EVERY]
+
+
+async def test_where_the_ledger_rests_is_cosigned_and_not_where_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path / "net", members=1, engine="raft") as nodes:
+        parts = nodes[0].parts
+        board, tip, loop = parts.switchboard, parts.service.book.tip, asyncio.get_running_loop()
+        cosigned: list[int] = []
+        monkeypatch.setattr(board, "cosign", lambda at, **_: cosigned.append(at.height))
+        monkeypatch.setattr(board, "_cosign_slot", tip.time_ms // COSIGN_SLOT_MS)
+        for height in range(1, 6):
+            board.applied(Committed(replace(tip, height=height), (), (), 0))
+            monkeypatch.setattr(board, "_rests_s", loop.time() + 3600)  # another one follows
+            board._nudge.set()  # as the timer of an earlier block does
+            await until(lambda: not board._nudge.is_set())
+            assert not cosigned
+        monkeypatch.setattr(board, "_rests_s", loop.time())
+        board._nudge.set()
+        await until(lambda: cosigned[:1] == [5])
 
 
 async def test_a_quorum_against_our_root_stops_the_node_loudly(tmp_path: Path) -> None:
