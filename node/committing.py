@@ -8,8 +8,7 @@ a moment, on another thread.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from consensus.effects import Decided
 from consensus.frozen import dataclass
@@ -36,7 +35,7 @@ class Committer:
     then each of ``committed``, in order; ``expired`` of transactions that can enter no block
     any more.  The replica sets ``executed``."""
 
-    executed: Callable[[int, Following | None], Coroutine[Any, Any, None]]
+    executed: Callable[[int, Following | None], None]
 
     def __init__(
         self,
@@ -82,7 +81,7 @@ class Committer:
             following = self._follow(result)
             self.settled = result.tip
             self._expired(self._mempool.expire(result.tip.height + 1))
-            await self.executed(result.tip.height, following)
+            self.executed(result.tip.height, following)
             for hear in self._committed:
                 hear(result)
 

@@ -17,8 +17,10 @@ VARIABLE: Final = "CHARTSEAL_LOOP"
 LOOK_S: Final = 1.0
 CHOICES: Final = ("auto", "uvloop", "asyncio")
 # A thread that computes gives the loop its turn after this long.  With Python's 5 ms a vote
-# would wait that long for the lock at each of its half a dozen steps through a busy node.
-SWITCH_S: Final = 0.0001
+# would wait that long for the lock at each of its half a dozen steps through a busy node.  With
+# 0.1 ms the threads of four nodes on two cores changed places 10,000 times a second, and a lone
+# transaction cost a node 10 % more, one of many 3 %.
+SWITCH_S: Final = 0.0005
 # Young objects that start a collection, and how often older ones are looked at.  All of them
 # only when it is quiet (``collect_when_quiet``): with 20,000 transactions waiting that takes
 # 33 ms, in which no vote is answered.  Python's 700, 10 and 10 cost 5 % of a busy node.

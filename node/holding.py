@@ -56,7 +56,7 @@ class Holding:
         self._step = step
         self._spawn = spawn
         self._held: Counter[str] = Counter()
-        self._moved = asyncio.Condition()
+        self._moved: asyncio.Future[None] | None = None  # while somebody waits for a parent
         self.wall_ms: Callable[[], int] = wall_ms
 
     @property
@@ -69,13 +69,14 @@ class Holding:
         proposals = self._dialect.proposals(message)
         own = peer == self._self_id
         fresh = self._dialect.is_fresh(message) and not own
-        if not fresh and all(self._bodies.pin(item.digest, peer) for item in proposals):
-            try:
-                for proposal in () if own else proposals:
-                    self._supply.check(proposal)
-            except BodyRefused:
-                self._dropped["body-refused"] += 1
-                return
+        try:
+            complete = all(
+                self._at_hand(item, peer, own=own, fresh=fresh) for item in proposals
+            )
+        except BodyRefused:
+            self._dropped["body-refused"] += 1
+            return
+        if complete:
             self._step(peer, message, epoch)
             return
         if self._held[peer] >= HELD_PER_PEER_MAX:
@@ -84,6 +85,18 @@ class Holding:
         self._held[peer] += 1
         held = self._hold(peer, message, proposals, epoch, fresh=fresh)
         self._spawn(held, "held-message")
+
+    def _at_hand(self, proposal: Proposal, peer: NodeId, *, own: bool, fresh: bool) -> bool:
+        """Return whether nothing has to be waited for: the usual case, without a task.
+
+        Raises ``BodyRefused``.
+        """
+        if not own and not self._supply.at_hand(proposal):
+            return False
+        if not self._bodies.pin(proposal.digest, peer):
+            return False
+        self.moved()
+        return not fresh or self._in_time(proposal)
 
     async def _hold(
         self,
@@ -102,7 +115,7 @@ class Holding:
                 if not self._bodies.pin(proposal.digest, peer):
                     self._dropped["body-budget"] += 1
                     return
-                await self.moved()
+                self.moved()
                 if fresh and not await self._timely(proposal):
                     self._dropped["untimely"] += 1
                     return
@@ -115,23 +128,28 @@ class Holding:
 
     async def _timely(self, proposal: Proposal) -> bool:
         """Apply the time rule once the parent is known; False when it never was."""
-        parent_ms: int | None = None
+        try:
+            async with asyncio.timeout(PARENT_S):
+                while not self._in_time(proposal):
+                    if self._moved is None:
+                        self._moved = asyncio.get_running_loop().create_future()
+                    await asyncio.shield(self._moved)
+        except TimeoutError:
+            return False
+        return True
 
-        def known() -> bool:
-            nonlocal parent_ms
-            parent_ms = parent_time_ms(proposal, tip=self._book.tip, bodies=self._bodies)
-            return parent_ms is not None or self._book.tip.height >= proposal.height
+    def _in_time(self, proposal: Proposal) -> bool:
+        """Return whether the time rule was applied; False while the parent is not known.
 
-        async with self._moved:
-            try:
-                async with asyncio.timeout(PARENT_S):
-                    await self._moved.wait_for(known)
-            except TimeoutError:
-                return False
+        Raises ``BodyRefused`` when the proposal breaks it.
+        """
+        parent_ms = parent_time_ms(proposal, tip=self._book.tip, bodies=self._bodies)
         if parent_ms is None:
-            return True  # decided meanwhile, on another parent: the engine knows
+            # At our height or below it was decided meanwhile, on another parent: the engine
+            # knows.
+            return self._book.tip.height >= proposal.height
         body = self._bodies.get(proposal.digest)
-        assert body is not None, "ensured above"
+        assert body is not None, "at hand, and pinned"
         check_time(
             body.header,
             parent_time_ms=parent_ms,
@@ -140,7 +158,8 @@ class Holding:
         )
         return True
 
-    async def moved(self) -> None:
+    def moved(self) -> None:
         """A parent may be known now that was not: let those look who wait for one."""
-        async with self._moved:
-            self._moved.notify_all()
+        if self._moved is not None:
+            self._moved.set_result(None)
+            self._moved = None

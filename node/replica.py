@@ -358,12 +358,12 @@ class Replica:
                 return
             self.counters.proposals += 1
 
-    async def _executed(self, height: int, following: Following | None) -> None:
+    def _executed(self, height: int, following: Following | None) -> None:
         """A block is applied: the engine hears of it in its own turn."""
         self.counters.applied_ms = _monotonic_ms()
         self._put_surely(partial(self._enter, height, following))
         self._reads.executed(height)
-        await self.holding.moved()
+        self.holding.moved()
 
     def _enter(self, height: int, following: Following | None) -> None:
         era = None

@@ -97,7 +97,7 @@ class Supply:
         """
         # First, even when the body is here: a known digest under another height or parent
         # is still a lie.
-        if self.check(proposal):
+        if self.at_hand(proposal):
             return True
         task = self._tasks.get(proposal.digest)
         if task is None:
@@ -108,6 +108,15 @@ class Supply:
             self._tasks[proposal.digest] = task
             task.add_done_callback(lambda _: self._tasks.pop(proposal.digest, None))
         return await asyncio.shield(task) and self._bears_out(proposal)
+
+    def at_hand(self, proposal: Proposal) -> bool:
+        """Like ``ensure``, of what needs no waiting: the body, or all of it in the pool."""
+        if self.check(proposal):
+            return True
+        waiting, ids = _Waiting(proposal), split_txids(proposal.txids)
+        if proposal.digest in self._tasks or self._fill(waiting, ids):
+            return False
+        return self._complete(waiting, ids) and self._bears_out(proposal)
 
     def check(self, proposal: Proposal) -> bool:
         """Return whether the body is at hand; raises ``BodyRefused`` when a rule is broken."""

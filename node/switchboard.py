@@ -162,11 +162,9 @@ class Switchboard:
         tally.commitments += result.items
         self._gossip.forget(result.txids)
         self.belonging.applied(result)
-        loop = asyncio.get_running_loop()
-        barrier = result.next_era is not None
-        slot, before = result.tip.time_ms // COSIGN_SLOT_MS, self._cosign_slot
-        self._cosign_slot = slot
-        if barrier or slot != before or result.tip.height % COSIGN_EVERY == 0:
+        barrier, loop = result.next_era is not None, asyncio.get_running_loop()
+        before, self._cosign_slot = self._cosign_slot, result.tip.time_ms // COSIGN_SLOT_MS
+        if barrier or before != self._cosign_slot or result.tip.height % COSIGN_EVERY == 0:
             self.cosign(result.tip, barrier=barrier)
             return
         self._rests_s = loop.time() + COSIGN_SLOT_MS / 1000

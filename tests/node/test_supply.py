@@ -65,6 +65,20 @@ async def test_what_the_pool_holds_is_not_asked_for(room: Room) -> None:
     assert (room.asked, room.intake.verified) == ([], 0)
 
 
+def test_what_the_pool_holds_is_at_hand_without_waiting(room: Room) -> None:
+    one, two = room.chain.tx(), room.chain.tx()
+    room.pool.add(one, 0)
+    body = room.chain.body(two, one)
+    assert not room.supply.at_hand(proposal_of(body))
+    assert room.bodies.get(proposal_of(body).digest) is None
+    room.pool.add(two, 0)
+    assert room.supply.at_hand(proposal_of(body))
+    assert room.bodies.get(proposal_of(body).digest) == body
+    elsewhere = replace(proposal_of(body), height=9)  # the digest is known, its place is a lie
+    with pytest.raises(BodyRefused):
+        room.supply.at_hand(elsewhere)
+
+
 async def test_only_missing_transactions_are_asked_for(room: Room) -> None:
     held, missing = room.chain.tx(), room.chain.tx()
     room.pool.add(held, 0)
