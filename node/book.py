@@ -35,6 +35,7 @@ from node.ledger.state import (
 )
 from node.ledger.tiles import TileLog
 from node.ledger.transaction import Transaction
+from storage import keys
 from storage.commit import BlockCommit
 from storage.history import Replaced
 from storage.store import Store
@@ -327,7 +328,7 @@ class Book:
             log_size=self._log.size,
             log_root=log_root,
             transactions=rows,
-            index=index,
+            index=accel.sorted_rows(keys.INDEX, index),
         )
         return commit, after
 

@@ -9,7 +9,6 @@ height already moved.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from operator import itemgetter
 
 from consensus import wire
 from storage import keys
@@ -41,7 +40,7 @@ class BlockCommit:
     log_size: int  # leaves, the seal included
     log_root: bytes
     transactions: Sequence[tuple[bytes, bytes]]  # (txid, row)
-    index: Pairs
+    index: Pairs  # under their whole keys, in order: a put takes 0.83 us then, else 1.3
     replaced: Replaced | None = None  # None: no history is kept
 
     def __post_init__(self) -> None:
@@ -98,8 +97,6 @@ def batch_of(commit: BlockCommit) -> list[tuple[bytes, bytes | None]]:
     batch += [(keys.STATE + key, value) for key, value in commit.state]
     batch += [(keys.PAGE + key, value) for key, value in commit.state_pages]
     batch += [(keys.TRANSACTION + txid, row) for txid, row in commit.transactions]
-    index = keys.INDEX
-    # In order: 0.25 us for sorting and 0.83 for the put, which takes 1.3 in random order.
-    batch += sorted([(index + key, value) for key, value in commit.index], key=itemgetter(0))
+    batch += commit.index
     batch.append((keys.APPLIED, wire.encode(commit.applied())))
     return batch

@@ -39,7 +39,7 @@ mod chartseal_native {
 
     /// Counts up whenever a function's name, arguments or answers change.
     #[pymodule_export]
-    const ABI: u32 = 3;
+    const ABI: u32 = 4;
 
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -83,6 +83,41 @@ mod chartseal_native {
             (PyBytes::new(py, &key), value)
         });
         PyList::new(py, rows.collect::<Vec<_>>())
+    }
+
+    /// Return the RFC 6962 root over leaves whose data are the items of a row.
+    #[pyfunction]
+    fn items_root<'py>(
+        py: Python<'py>,
+        row: &Bound<'py, PyBytes>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let items = hashes(row.as_bytes())?;
+        let root = py.detach(|| {
+            let leaves: Vec<Hash> = items.iter().map(|item| leaf_hash(item)).collect();
+            merkle::root(&leaves)
+        });
+        Ok(PyBytes::new(py, &root))
+    }
+
+    /// Return the pairs with `head` in front of each key, in ascending order of keys; of equal
+    /// keys the last one comes last.
+    #[pyfunction]
+    fn sorted_rows<'py>(
+        py: Python<'py>,
+        head: &[u8],
+        rows: Vec<(PyBackedBytes, Bound<'py, PyAny>)>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let (keys, values): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
+        let order = py.detach(|| {
+            let mut order: Vec<usize> = (0..keys.len()).collect();
+            order.sort_by(|a, b| keys[*a][..].cmp(&keys[*b][..]));
+            order
+        });
+        let made: Vec<_> = order
+            .into_iter()
+            .map(|at| (PyBytes::new(py, &[head, &keys[at]].concat()), &values[at]))
+            .collect();
+        PyList::new(py, made)
     }
 
     /// Return the RFC 6962 root over a row.

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 from consensus import codec
+from storage import keys
 from storage.blocks import BODY_TAG
 from storage.check import SEAL_TAG, expected_tiles, merkle_root
 from storage.commit import BlockCommit
@@ -75,7 +76,7 @@ class Chain:
             log_size=len(self.leaves),
             log_root=merkle_root(self.leaves),
             transactions=[(txid, b"row of %d" % height) for txid in txids],
-            index=[(b"by-height/%08d" % height, digest)],
+            index=[(keys.INDEX + b"by-height/%08d" % height, digest)],
             replaced=Replaced(
                 state=[(b"height", b"%d" % (height - 1))],
                 pages=[(b"page", b"lost by %d" % height)],

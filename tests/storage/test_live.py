@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import plyvel
 import pytest
 
 from storage import tables
@@ -18,9 +19,11 @@ def kv(tmp_path: Path) -> Path:
         made = LevelKV(path, create=turn == 0)
         for at in range(4_000):
             key = (at * 2_654_435_761 % 2**32).to_bytes(4, "big")
-            made.write([(key, os.urandom(400) if turn < 3 else None)], sync=False)
+            made.write([(key, os.urandom(400) if turn < 3 or at % 2 else None)], sync=False)
         made.close()
-    LevelKV(path, create=False).close()  # what its log held is in tables now
+    settled = plyvel.DB(str(path))  # what its log held is in tables now
+    settled.compact_range()  # and none is being made when it closes
+    settled.close()
     return path
 
 

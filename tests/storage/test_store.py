@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from consensus.types import Delete, DeleteRange, Put
+from storage import keys
 from storage.errors import Corrupt, StorageFailure
 from storage.store import Store
 from tests.storage.chain import NETWORK, Chain, extend
@@ -136,7 +137,7 @@ def test_later_commits_overwrite_and_delete_state(store: Store) -> None:
             commit,
             state=[(b"at/1", None), (b"at/2", b"y")],
             state_pages=[(b"page", None)],
-            index=[(b"by-height/00000001", None)],
+            index=[(keys.INDEX + b"by-height/00000001", None)],
         )
     )
     assert list(store.state_scan(b"at/")) == [(b"at/2", b"y")]

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from node.ledger.accel import native, pure
-from node.ledger.accel.types import Backend, Name, Range
+from node.ledger.accel.types import Backend, Name, Range, Row
 from node.ledger.frame import Check, TransactionMalformed
 from node.ledger.pages import PageWrite, ReadPage
 from node.ledger.payload import Opened
@@ -95,6 +95,14 @@ def txids(raws: Sequence[bytes]) -> list[bytes]:
 
 def item_rows(head: bytes, row: bytes, tail: bytes, value: bytes) -> list[tuple[bytes, bytes]]:
     return _in_force.backend.item_rows(head, row, tail, value)
+
+
+def items_root(row: bytes) -> bytes:
+    return _in_force.backend.items_root(row)
+
+
+def sorted_rows(head: bytes, rows: Sequence[Row]) -> list[Row]:
+    return _in_force.backend.sorted_rows(head, rows)
 
 
 def merkle_root(hashes: Sequence[bytes]) -> bytes:

@@ -6,6 +6,7 @@ interpreter lock; callers that share a thread with an event loop pass a few item
 
 from collections.abc import Sequence
 from hashlib import sha256
+from operator import itemgetter
 from typing import Final
 
 import ed25519_zebra
@@ -13,7 +14,7 @@ import ed25519_zebra
 from consensus import codec
 from consensus.codec import Malformed
 from node.ledger import pages, undo
-from node.ledger.accel.types import Name, Range
+from node.ledger.accel.types import Name, Range, Row
 from node.ledger.frame import Check, TransactionMalformed, slice_frame
 from node.ledger.pages import PageWrite, ReadPage
 from node.ledger.payload import Opened, parse_frame
@@ -78,6 +79,14 @@ def item_rows(head: bytes, row: bytes, tail: bytes, value: bytes) -> list[tuple[
         (head + item + tail + number.to_bytes(4, "big"), value)
         for number, item in enumerate(_hashes(row))
     ]
+
+
+def items_root(row: bytes) -> bytes:
+    return _root(leaf_hashes(_hashes(row)))
+
+
+def sorted_rows(head: bytes, rows: Sequence[Row]) -> list[Row]:
+    return sorted([(head + key, value) for key, value in rows], key=itemgetter(0))
 
 
 def row_root(row: bytes) -> bytes:

@@ -12,6 +12,7 @@ from node.ledger.pages import PageWrite, ReadPage
 from node.ledger.payload import Opened
 
 Name = Literal["native", "pure"]
+Row = tuple[bytes, bytes | None]  # a stored pair; None deletes the key
 Range = tuple[int, int]  # hashes [start, end) of a list
 
 
@@ -36,6 +37,17 @@ class Backend(Protocol):
         self, head: bytes, row: bytes, tail: bytes, value: bytes
     ) -> list[tuple[bytes, bytes]]:
         """Return (head, item, tail, its number as be32; value) for each item of a row."""
+        ...
+
+    def items_root(self, row: bytes) -> bytes:
+        """Return the RFC 6962 root over leaves whose data are the items of a row."""
+        ...
+
+    def sorted_rows(self, head: bytes, rows: Sequence[Row]) -> list[Row]:
+        """Return ``rows`` with ``head`` in front of each key, in ascending order of keys.
+
+        Of equal keys the last one comes last.
+        """
         ...
 
     def merkle_root(self, hashes: Sequence[bytes]) -> bytes:

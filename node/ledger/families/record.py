@@ -23,7 +23,7 @@ from dataclasses import replace
 from typing import Final
 
 from consensus.frozen import dataclass
-from node.ledger import accel, merkle
+from node.ledger import accel
 from node.ledger.facts import custody
 from node.ledger.facts.custody import CareRow
 from node.ledger.facts.records import (
@@ -185,8 +185,7 @@ def _batch(context: Context, body: Batch) -> None:
     if context.view.get(batch_key(body.root)) is not None:
         raise Refused(BATCH_EXISTS)
     if body.leaves:
-        items = [body.leaves[at : at + 32] for at in range(0, len(body.leaves), 32)]
-        if merkle.root(accel.leaf_hashes(items)) != body.root:
+        if accel.items_root(body.leaves) != body.root:
             raise Refused(BATCH_MISMATCH)
         rows = accel.item_rows(COMMITMENT_PREFIX, body.leaves, context.place, b"item")
         context.index += rows

@@ -134,6 +134,34 @@ def test_rows_of_items_are_the_same(head: bytes, items: list[bytes], tail: bytes
 
 
 @pytest.mark.usefixtures("both")
+@given(st.lists(st.binary(min_size=32, max_size=32), max_size=70))
+def test_the_root_over_the_items_of_a_row_is_that_over_their_leaf_hashes(
+    items: list[bytes],
+) -> None:
+    row, expected = b"".join(items), pure.merkle_root(pure.leaf_hashes(items))
+    for each in (native, pure):
+        assert each.items_root(row) == expected
+        with pytest.raises(ValueError, match="32"):
+            each.items_root(row + b"x")
+
+
+ROWS = st.lists(st.tuples(st.binary(max_size=6), st.none() | st.binary(max_size=3)))
+
+
+@pytest.mark.usefixtures("both")
+@given(st.binary(max_size=2), ROWS)
+def test_rows_are_put_in_order_under_their_whole_keys(
+    head: bytes, rows: list[tuple[bytes, bytes | None]]
+) -> None:
+    ordered = pure.sorted_rows(head, rows)
+    assert native.sorted_rows(head, rows) == ordered
+    keys = [key for key, _ in ordered]
+    assert keys == sorted(head + key for key, _ in rows)
+    # What a database makes of them, one put after the other, is what it was.
+    assert dict(ordered) == {head + key: value for key, value in rows}
+
+
+@pytest.mark.usefixtures("both")
 @given(st.lists(st.binary(max_size=200), max_size=20))
 def test_leaf_hashes_are_the_same(leaves: list[bytes]) -> None:
     assert native.leaf_hashes(leaves) == pure.leaf_hashes(leaves)
