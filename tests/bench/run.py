@@ -48,6 +48,7 @@ class Run:
                 "seconds of a ramp step": self.plan.step_s,
                 "fdatasync of 4 KiB, us": round(machine.fdatasync_us(self.work), 1),
                 "one libsodium verification, us": round(machine.verify_us(), 1),
+                "one call of this interpreter, ns": round(machine.call_ns(), 1),
             },
             "micro": {},
             "cells": {},
