@@ -24,7 +24,7 @@ def build_life(config: Config, rooms: Rooms) -> Life:
         wall_ns=time.time_ns,
         monotonic_ns=time.monotonic_ns,
         ahead_ms=peers.statistics.clock_ahead_ms,
-        quorum=lambda: service.engine_status().quorum,
+        quorum=lambda: service.roster.now.policy.quorum,
         limit_ms=service.genesis.parameters.clock_drift_ms_max,
     )
     handover = service.handover

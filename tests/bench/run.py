@@ -147,7 +147,14 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--keys", type=int, nargs="*", default=[], help="sizes of the state")
     parser.add_argument("--soak", type=float, default=0, metavar="MINUTES")
     parser.add_argument("--report", action="store_true", help="only from the last bench.json")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    known = {"micro", "peers", *peers.systems()}
+    for scenario in scenarios.scenarios(tuple(options.keys) or KEYS_FULL):
+        known |= scenario.names()
+    if strangers := sorted(set(options.only) - known):
+        # Half an hour later it would be a row that says "not measured".
+        parser.error(f"--only: nothing is named {', '.join(strangers)}")
+    return options
 
 
 def main() -> int:

@@ -51,8 +51,14 @@ class Scenario:
 
     def picked(self, names: Collection[str]) -> list[str]:
         """Return the loads that ``names`` picks: cluster-load, "one" for the first, "dead"."""
-        own = [label or FIRST for label in self.loads] + [DEAD] * self.bury
-        return [label for label in own if f"{self.name}-{label}" in names]
+        return [label for label in self._labels() if f"{self.name}-{label}" in names]
+
+    def names(self) -> set[str]:
+        """Return every name that picks it or a part of it."""
+        return {self.name, self.group} | {f"{self.name}-{label}" for label in self._labels()}
+
+    def _labels(self) -> list[str]:
+        return [label or FIRST for label in self.loads] + [DEAD] * self.bury
 
 
 def scenarios(key_sizes: tuple[int, ...]) -> list[Scenario]:

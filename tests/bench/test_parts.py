@@ -162,6 +162,17 @@ def test_options_of_the_command_line():
     assert run.parse(["--soak", "5"]).soak == 5
 
 
+def test_a_name_that_picks_nothing_ends_the_run_at_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    names = ["micro", "keys", "pbft-4", "pbft-4-one", "raft-3-dead", "pbft-16", "etcd", "peers"]
+    assert run.parse(["--only", *names]).only == names
+    assert run.parse(["--keys", "77", "--only", "pbft-4-keys-77"]).keys == [77]
+    with pytest.raises(SystemExit):
+        run.parse(["--only", "micro", "etcd-3", "pbft-4-ten"])
+    assert "nothing is named etcd-3, pbft-4-ten" in capsys.readouterr().err
+
+
 def test_loads_of_a_cluster_are_picked_by_name():
     (scenario,) = [item for item in scenarios((10,)) if item.name == "pbft-4"]
     assert scenario.picked(["pbft-4-one", "pbft-4-dead", "raft-3-one"]) == ["one", "dead"]
