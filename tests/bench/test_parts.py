@@ -155,9 +155,9 @@ def test_every_cell_has_one_name_and_goals_find_theirs():
 
 
 def test_options_of_the_command_line():
-    line = ["--quick", "--only", "pbft-4", "etcd-3", "--seconds", "2", "--keys", "10", "20"]
+    line = ["--quick", "--only", "pbft-4", "etcd", "--seconds", "2", "--keys", "10", "20"]
     options = run.parse(line)
-    assert (options.quick, options.only, options.seconds) == (True, ["pbft-4", "etcd-3"], 2)
+    assert (options.quick, options.only, options.seconds) == (True, ["pbft-4", "etcd"], 2)
     assert options.keys == [10, 20]
     assert run.parse(["--soak", "5"]).soak == 5
 
