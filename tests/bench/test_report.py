@@ -36,6 +36,7 @@ RESULT: dict[str, Any] = {
     "micro": {"merkle_append": {"us": 0.6, "limit_us": 0.4, "over_limit": 1.5, "limit": "SHA"}},
     "cells": {
         "pbft-4": cell(5000, half={"p50": 20.0, "p99": 120.0}, idle={"p50": 4.0}),
+        "pbft-4-alive": cell(4700),
         "pbft-4-dead": cell(4600, fault="dead", gap_s=1.25),
         "pbft-4-keys-10000": cell(4000, keys=10_000),
         "pbft-4-keys-1000000": cell(1800, keys=1_000_000, probe_us=100.0),
