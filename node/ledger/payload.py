@@ -9,11 +9,11 @@ their fields directly, so they have no ``__post_init__``.
 """
 
 import re
+from dataclasses import dataclass
 from typing import Any, Final
 
 from consensus import codec
 from consensus.codec import Malformed
-from consensus.frozen import dataclass
 from node.ledger.frame import (
     TRANSACTION_BYTES_MAX,
     Check,
