@@ -328,7 +328,7 @@ class Book:
             log_size=self._log.size,
             log_root=log_root,
             transactions=rows,
-            index=accel.sorted_rows(keys.INDEX, index),
+            index=accel.sorted_rows(keys.INDEX, index, outcome.items),
         )
         return commit, after
 

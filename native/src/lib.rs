@@ -10,6 +10,7 @@ mod frame;
 mod merkle;
 mod objects;
 mod page;
+mod rows;
 mod sha;
 mod state;
 mod undo;
@@ -32,14 +33,14 @@ mod chartseal_native {
     use pyo3::types::{PyBytes, PyList, PyType};
 
     use crate::sha::{Hash, leaf_hash};
-    use crate::{canon, frame, merkle, objects, state, undo, verify};
+    use crate::{canon, frame, merkle, objects, rows, state, undo, verify};
 
     #[pymodule_export]
     use super::PageDamaged;
 
     /// Counts up whenever a function's name, arguments or answers change.
     #[pymodule_export]
-    const ABI: u32 = 4;
+    const ABI: u32 = 5;
 
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -99,25 +100,37 @@ mod chartseal_native {
         Ok(PyBytes::new(py, &root))
     }
 
-    /// Return the pairs with `head` in front of each key, in ascending order of keys; of equal
-    /// keys the last one comes last.
+    /// Return the pairs, and after them those of rows of items (see `item_rows`), with `head` in
+    /// front of each key, in ascending order of keys; of equal keys the last one comes last.
     #[pyfunction]
     fn sorted_rows<'py>(
         py: Python<'py>,
         head: &[u8],
         rows: Vec<(PyBackedBytes, Bound<'py, PyAny>)>,
+        items: Vec<(PyBackedBytes, PyBackedBytes, PyBackedBytes, Bound<'py, PyBytes>)>,
     ) -> PyResult<Bound<'py, PyList>> {
-        let (keys, values): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
+        let (names, values): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
+        let mut runs = Vec::with_capacity(items.len());
+        let mut run_values = Vec::with_capacity(items.len());
+        for (first, row, tail, value) in items {
+            hashes(&row)?;
+            runs.push((first, row, tail));
+            run_values.push(value.into_any());
+        }
+        let mut keys = rows::Keys::default();
         let order = py.detach(|| {
-            let mut order: Vec<usize> = (0..keys.len()).collect();
-            order.sort_by(|a, b| keys[*a][..].cmp(&keys[*b][..]));
-            order
+            for (value, name) in names.iter().enumerate() {
+                keys.add(value, &[head, name]);
+            }
+            for (value, (first, row, tail)) in (names.len()..).zip(&runs) {
+                for (number, item) in (0u32..).zip(row.as_chunks::<32>().0) {
+                    keys.add(value, &[head, first, item, tail, &number.to_be_bytes()]);
+                }
+            }
+            keys.in_order()
         });
-        let made: Vec<_> = order
-            .into_iter()
-            .map(|at| (PyBytes::new(py, &[head, &keys[at]].concat()), &values[at]))
-            .collect();
-        PyList::new(py, made)
+        let value = |at: usize| values.get(at).unwrap_or_else(|| &run_values[at - values.len()]);
+        PyList::new(py, order.iter().map(|(key, at)| (PyBytes::new(py, key), value(*at))))
     }
 
     /// Return the RFC 6962 root over a row.

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from consensus import wire
 from consensus.codec import Malformed
 from node.ledger import clock, registry, rules
+from node.ledger.accel import Items
 from node.ledger.block import Header
 from node.ledger.facts import features
 from node.ledger.genesis import Institution
@@ -33,6 +34,7 @@ class Outcome:
     codes: list[int] = field(default_factory=list)
     writes: dict[bytes, bytes | None] = field(default_factory=dict)
     index: list[tuple[bytes, bytes]] = field(default_factory=list)
+    items: list[Items] = field(default_factory=list)  # more of the index, see ``Moment``
     anchored: int = 0  # record commitments, for metrics
 
 
@@ -52,15 +54,15 @@ def execute(
     _fire_alarms(header, view, outcome)
     for offset, transaction in enumerate(transactions):
         child = view.child()
-        context_index: list[tuple[bytes, bytes]] = []
         try:
-            anchored = _apply(header, transaction, child, context_index, first_index + offset)
+            context = _apply(header, transaction, child, first_index + offset)
         except Refused as refusal:
             outcome.codes.append(refusal.result.number)
             continue
         view.merge(child)
-        outcome.index += context_index
-        outcome.anchored += anchored
+        outcome.index += context.index
+        outcome.items += context.items
+        outcome.anchored += context.anchored
         outcome.codes.append(rules.APPLIED.number)
     outcome.writes = view.writes
     return outcome
@@ -74,6 +76,7 @@ def _fire_alarms(header: Header, view: Overlay, outcome: Outcome) -> None:
         height=header.height,
         time_ms=header.time_ms,
         index=outcome.index,
+        items=outcome.items,
     )
     for _ in range(clock.FIRED_PER_BLOCK_MAX):
         due = clock.pop_due(view, header.time_ms)
@@ -123,10 +126,9 @@ def _apply(
     header: Header,
     transaction: Transaction,
     view: Overlay,
-    index: list[tuple[bytes, bytes]],
     leaf_index: int,
-) -> int:
-    """Apply every operation; return how many commitments they anchored."""
+) -> Context:
+    """Apply every operation on ``view``; return what else they left."""
     org = _check_envelope(transaction, view, header.network, header.height)
     context = Context(
         view=view,
@@ -137,12 +139,11 @@ def _apply(
         keys=transaction.keys,
         txid=transaction.txid,
         leaf_index=leaf_index,
-        index=index,
     )
     for position, op in enumerate(transaction.payload.ops):
         context.op_index = position
         _apply_op(context, op)
-    return context.anchored
+    return context
 
 
 def typed_body(op: Op) -> object:

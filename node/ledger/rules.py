@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from node.ledger import clock
+from node.ledger.accel import Items
 from node.ledger.genesis import Institution
 from node.ledger.state import Overlay
 
@@ -63,6 +64,7 @@ class Moment:
     height: int
     time_ms: int
     index: list[tuple[bytes, bytes]] = field(default_factory=list)
+    items: list[Items] = field(default_factory=list)  # more of the index, rows not yet made
 
     def alarm(self, name: str, key: bytes, *, time_ms: int) -> None:
         """Have the alarm ``name`` fire for ``key`` in the first block at or after ``time_ms``.

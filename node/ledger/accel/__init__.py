@@ -21,12 +21,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from node.ledger.accel import native, pure
-from node.ledger.accel.types import Backend, Name, Range, Row
+from node.ledger.accel.types import Backend, Items, Name, Range, Row
 from node.ledger.frame import Check, TransactionMalformed
 from node.ledger.pages import PageWrite, ReadPage
 from node.ledger.payload import Opened
 
-__all__ = ["CHOICES", "CHUNK", "EMPTY_ROOT", "AcceleratorMissing", "Backend", "Range"]
+__all__ = ["CHOICES", "CHUNK", "EMPTY_ROOT", "AcceleratorMissing", "Backend", "Items", "Range"]
 
 CHOICES: Final = ("auto", "native", "pure")
 CHUNK: Final = 64  # items per call that keep one call of the pure backend near 4 ms
@@ -101,8 +101,8 @@ def items_root(row: bytes) -> bytes:
     return _in_force.backend.items_root(row)
 
 
-def sorted_rows(head: bytes, rows: Sequence[Row]) -> list[Row]:
-    return _in_force.backend.sorted_rows(head, rows)
+def sorted_rows(head: bytes, rows: Sequence[Row], items: Sequence[Items] = ()) -> list[Row]:
+    return _in_force.backend.sorted_rows(head, rows, items)
 
 
 def merkle_root(hashes: Sequence[bytes]) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from node.ledger.accel import pure
-from node.ledger.accel.types import Name, Range, Row
+from node.ledger.accel.types import Items, Name, Range, Row
 from node.ledger.frame import Check, TransactionMalformed
 from node.ledger.pages import PageCorrupt, PageWrite, ReadPage
 from node.ledger.payload import Op, Opened, Payload, Transaction
@@ -20,7 +20,7 @@ except ImportError:
 
 NAME: Final[Name] = "native"
 RELEASES_LOCK: Final = True
-ABI: Final = 4  # the wheel's own constant must be the same; see native/README.md
+ABI: Final = 5  # the wheel's own constant must be the same; see native/README.md
 
 _wheel: Any = _found
 _HASH_BYTES: Final = 32
@@ -68,8 +68,8 @@ def items_root(row: bytes) -> bytes:
     return root
 
 
-def sorted_rows(head: bytes, rows: Sequence[Row]) -> list[Row]:
-    ordered: list[Row] = _wheel.sorted_rows(head, rows)
+def sorted_rows(head: bytes, rows: Sequence[Row], items: Sequence[Items] = ()) -> list[Row]:
+    ordered: list[Row] = _wheel.sorted_rows(head, rows, items)
     return ordered
 
 

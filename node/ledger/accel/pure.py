@@ -14,7 +14,7 @@ import ed25519_zebra
 from consensus import codec
 from consensus.codec import Malformed
 from node.ledger import pages, undo
-from node.ledger.accel.types import Name, Range, Row
+from node.ledger.accel.types import Items, Name, Range, Row
 from node.ledger.frame import Check, TransactionMalformed, slice_frame
 from node.ledger.pages import PageWrite, ReadPage
 from node.ledger.payload import Opened, parse_frame
@@ -85,8 +85,11 @@ def items_root(row: bytes) -> bytes:
     return _root(leaf_hashes(_hashes(row)))
 
 
-def sorted_rows(head: bytes, rows: Sequence[Row]) -> list[Row]:
-    return sorted([(head + key, value) for key, value in rows], key=itemgetter(0))
+def sorted_rows(head: bytes, rows: Sequence[Row], items: Sequence[Items] = ()) -> list[Row]:
+    made: list[Row] = [(head + key, value) for key, value in rows]
+    for first, row, tail, value in items:
+        made += item_rows(head + first, row, tail, value)
+    return sorted(made, key=itemgetter(0))
 
 
 def row_root(row: bytes) -> bytes:

@@ -13,6 +13,7 @@ from node.ledger.payload import Opened
 
 Name = Literal["native", "pure"]
 Row = tuple[bytes, bytes | None]  # a stored pair; None deletes the key
+Items = tuple[bytes, bytes, bytes, bytes]  # head, row, tail, value: see ``item_rows``
 Range = tuple[int, int]  # hashes [start, end) of a list
 
 
@@ -43,8 +44,11 @@ class Backend(Protocol):
         """Return the RFC 6962 root over leaves whose data are the items of a row."""
         ...
 
-    def sorted_rows(self, head: bytes, rows: Sequence[Row]) -> list[Row]:
-        """Return ``rows`` with ``head`` in front of each key, in ascending order of keys.
+    def sorted_rows(
+        self, head: bytes, rows: Sequence[Row], items: Sequence[Items] = ()
+    ) -> list[Row]:
+        """Return ``rows``, and after them those of ``items``, with ``head`` in front of each
+        key, in ascending order of keys.
 
         Of equal keys the last one comes last.
         """

@@ -161,6 +161,41 @@ def test_rows_are_put_in_order_under_their_whole_keys(
     assert dict(ordered) == {head + key: value for key, value in rows}
 
 
+ITEMS = st.lists(
+    st.tuples(
+        st.binary(max_size=3),
+        st.lists(st.binary(min_size=32, max_size=32), max_size=9).map(b"".join),
+        st.binary(max_size=3),
+        st.binary(max_size=3),
+    )
+)
+
+
+@pytest.mark.usefixtures("both")
+@given(st.binary(max_size=2), ROWS, ITEMS)
+def test_rows_of_items_are_put_in_order_among_the_others(
+    head: bytes, rows: list[tuple[bytes, bytes | None]], items: list[accel.Items]
+) -> None:
+    made = [row for each in items for row in pure.item_rows(*each)]
+    ordered = pure.sorted_rows(head, [*rows, *made])
+    for each in (native, pure):
+        assert each.sorted_rows(head, rows, items) == ordered
+        with pytest.raises(ValueError, match="32"):
+            each.sorted_rows(head, rows, [*items, (b"", b"x", b"", b"")])
+
+
+@pytest.mark.usefixtures("both")
+@pytest.mark.parametrize("length", [*range(12), 40])
+def test_keys_that_differ_late_or_only_in_length_are_in_order(length: int) -> None:
+    names = [bytes(length) + last for last in (b"", b"\x00", b"\x00\x00", b"\x01", b"\xff")]
+    rows = [(name, b"%d" % at) for at, name in enumerate([*names, *reversed(names)])]
+    for each in (native, pure):
+        ordered = each.sorted_rows(b"i", rows)
+        assert ordered == sorted(
+            ((b"i" + key, value) for key, value in rows), key=lambda row: row[0]
+        )
+
+
 @pytest.mark.usefixtures("both")
 @given(st.lists(st.binary(max_size=200), max_size=20))
 def test_leaf_hashes_are_the_same(leaves: list[bytes]) -> None:
