@@ -69,23 +69,6 @@ mod chartseal_native {
         PyList::new(py, hashes.iter().map(|hash| PyBytes::new(py, hash)))
     }
 
-    /// Return a pair for each item of a row: head, item, tail and its number as be32; value.
-    #[pyfunction]
-    fn item_rows<'py>(
-        py: Python<'py>,
-        head: &[u8],
-        row: &Bound<'py, PyBytes>,
-        tail: &[u8],
-        value: &Bound<'py, PyBytes>,
-    ) -> PyResult<Bound<'py, PyList>> {
-        let items = hashes(row.as_bytes())?;
-        let rows = (0u32..).zip(items).map(|(number, item)| {
-            let key = [head, item, tail, &number.to_be_bytes()].concat();
-            (PyBytes::new(py, &key), value)
-        });
-        PyList::new(py, rows.collect::<Vec<_>>())
-    }
-
     /// Return the RFC 6962 root over leaves whose data are the items of a row.
     #[pyfunction]
     fn items_root<'py>(
@@ -100,8 +83,9 @@ mod chartseal_native {
         Ok(PyBytes::new(py, &root))
     }
 
-    /// Return the pairs, and after them those of rows of items (see `item_rows`), with `head` in
-    /// front of each key, in ascending order of keys; of equal keys the last one comes last.
+    /// Return the pairs, and after them one for each item of each row of items (its own head, the
+    /// item, tail and its number as be32; value), with `head` in front of each key, in ascending
+    /// order of keys; of equal keys the last one comes last.
     #[pyfunction]
     fn sorted_rows<'py>(
         py: Python<'py>,

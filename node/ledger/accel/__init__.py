@@ -93,10 +93,6 @@ def txids(raws: Sequence[bytes]) -> list[bytes]:
     return _in_force.backend.leaf_hashes(raws)
 
 
-def item_rows(head: bytes, row: bytes, tail: bytes, value: bytes) -> list[tuple[bytes, bytes]]:
-    return _in_force.backend.item_rows(head, row, tail, value)
-
-
 def items_root(row: bytes) -> bytes:
     return _in_force.backend.items_root(row)
 

@@ -58,11 +58,6 @@ def leaf_hashes(leaves: Sequence[bytes]) -> list[bytes]:
     return hashes
 
 
-def item_rows(head: bytes, row: bytes, tail: bytes, value: bytes) -> list[tuple[bytes, bytes]]:
-    rows: list[tuple[bytes, bytes]] = _wheel.item_rows(head, row, tail, value)
-    return rows
-
-
 def items_root(row: bytes) -> bytes:
     root: bytes = _wheel.items_root(row)
     return root

@@ -74,13 +74,6 @@ def _hashes(row: bytes) -> list[bytes]:
     return [row[at : at + _HASH_BYTES] for at in range(0, len(row), _HASH_BYTES)]
 
 
-def item_rows(head: bytes, row: bytes, tail: bytes, value: bytes) -> list[tuple[bytes, bytes]]:
-    return [
-        (head + item + tail + number.to_bytes(4, "big"), value)
-        for number, item in enumerate(_hashes(row))
-    ]
-
-
 def items_root(row: bytes) -> bytes:
     return _root(leaf_hashes(_hashes(row)))
 
@@ -88,7 +81,10 @@ def items_root(row: bytes) -> bytes:
 def sorted_rows(head: bytes, rows: Sequence[Row], items: Sequence[Items] = ()) -> list[Row]:
     made: list[Row] = [(head + key, value) for key, value in rows]
     for first, row, tail, value in items:
-        made += item_rows(head + first, row, tail, value)
+        made += [
+            (head + first + item + tail + number.to_bytes(4, "big"), value)
+            for number, item in enumerate(_hashes(row))
+        ]
     return sorted(made, key=itemgetter(0))
 
 

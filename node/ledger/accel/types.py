@@ -13,7 +13,9 @@ from node.ledger.payload import Opened
 
 Name = Literal["native", "pure"]
 Row = tuple[bytes, bytes | None]  # a stored pair; None deletes the key
-Items = tuple[bytes, bytes, bytes, bytes]  # head, row, tail, value: see ``item_rows``
+# Head, row, tail, value: for each item of the row a pair of head, item, tail, the item's number
+# as be32; and the value.
+Items = tuple[bytes, bytes, bytes, bytes]
 Range = tuple[int, int]  # hashes [start, end) of a list
 
 
@@ -32,12 +34,6 @@ class Backend(Protocol):
 
     def leaf_hashes(self, leaves: Sequence[bytes]) -> list[bytes]:
         """Return the RFC 6962 leaf hash of each leaf's data."""
-        ...
-
-    def item_rows(
-        self, head: bytes, row: bytes, tail: bytes, value: bytes
-    ) -> list[tuple[bytes, bytes]]:
-        """Return (head, item, tail, its number as be32; value) for each item of a row."""
         ...
 
     def items_root(self, row: bytes) -> bytes:

@@ -121,19 +121,6 @@ def test_roots_of_every_shape_are_the_same(size: int) -> None:
 
 
 @pytest.mark.usefixtures("both")
-@given(st.binary(max_size=9), st.lists(st.binary(min_size=32, max_size=32)), st.binary())
-def test_rows_of_items_are_the_same(head: bytes, items: list[bytes], tail: bytes) -> None:
-    expected = [
-        (head + item + tail + number.to_bytes(4, "big"), b"v")
-        for number, item in enumerate(items)
-    ]
-    for each in (native, pure):
-        assert each.item_rows(head, b"".join(items), tail, b"v") == expected
-        with pytest.raises(ValueError, match="32"):
-            each.item_rows(head, b"".join(items) + b"x", tail, b"v")
-
-
-@pytest.mark.usefixtures("both")
 @given(st.lists(st.binary(min_size=32, max_size=32), max_size=70))
 def test_the_root_over_the_items_of_a_row_is_that_over_their_leaf_hashes(
     items: list[bytes],
@@ -176,7 +163,11 @@ ITEMS = st.lists(
 def test_rows_of_items_are_put_in_order_among_the_others(
     head: bytes, rows: list[tuple[bytes, bytes | None]], items: list[accel.Items]
 ) -> None:
-    made = [row for each in items for row in pure.item_rows(*each)]
+    made = [
+        (first + row[32 * number : 32 * number + 32] + tail + number.to_bytes(4, "big"), value)
+        for first, row, tail, value in items
+        for number in range(len(row) // 32)
+    ]
     ordered = pure.sorted_rows(head, [*rows, *made])
     for each in (native, pure):
         assert each.sorted_rows(head, rows, items) == ordered
