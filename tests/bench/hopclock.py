@@ -128,12 +128,12 @@ class Clock:
     def begin(self) -> None:
         for counter in [*self._all, *self._calls]:
             counter.clear()
-        self._start = _threads()
+        self._start = threads()
 
     def report(self) -> dict[str, list[int]]:
         """Return hop -> [nanoseconds, calls] since ``begin``; the rest of each thread too."""
         spent, calls = _sum(self._all), _sum(self._calls)
-        now = _threads()
+        now = threads()
         used = {tid: ns - self._start.get(tid, 0) for tid, ns in now.items()}
         ours = {thread.native_id for thread in threading.enumerate()}
         main = threading.main_thread().native_id
@@ -180,7 +180,12 @@ def _sum(counters: list[Counter[str]]) -> Counter[str]:
     return total
 
 
-def _threads() -> dict[int, int]:
+def this_thread() -> int:
+    """Return the caller's number among ``threads``."""
+    return threading.get_native_id()
+
+
+def threads() -> dict[int, int]:
     """Return each thread's CPU nanoseconds, by the scheduler's own count."""
     found = {}
     for task in Path("/proc/self/task").iterdir():

@@ -49,7 +49,7 @@ def _copy(source: str, target: str) -> str:
 
 def _block(store: Store, book: Book, genesis: Genesis, count: int, time_ms: int) -> None:
     org = genesis.institutions[0]
-    taken = [_transaction(genesis, org.id, org.identity_key) for _ in range(count)]
+    taken = [_transaction(genesis, ANCHORS) for _ in range(count)]
     tip = book.tip
     root = blocks.txids_root([item.txid for item in taken])
     header = blocks.Header(
@@ -65,8 +65,14 @@ def _block(store: Store, book: Book, genesis: Genesis, count: int, time_ms: int)
     )  # fmt: skip
 
 
-def _transaction(genesis: Genesis, org: str, key: bytes) -> Transaction:
-    noise = os.urandom(48 * ANCHORS)
+def anchors(genesis: Genesis, count: int) -> list[Transaction]:
+    """Return transactions of one anchor each, without valid signatures."""
+    return [_transaction(genesis, 1) for _ in range(count)]
+
+
+def _transaction(genesis: Genesis, count: int) -> Transaction:
+    org, key = genesis.institutions[0].id, genesis.institutions[0].identity_key
+    noise = os.urandom(48 * count)
     ops = tuple(
         Op(
             "record.anchor",
