@@ -10,7 +10,6 @@ batch, before compaction writes them again.
 import argparse
 import sys
 import tempfile
-import threading
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -76,12 +75,11 @@ def main() -> int:
             chain.store.save([], bodies=[(digest, body.raw)], sync=False)
             before = hopclock.threads()
             certificate = chain.certificate(body.header.height, digest)
-            result = chain.book.apply(
+            chain.book.apply(
                 body, digest=digest, certificate=certificate, position=body.header.height
             )
-            assert not any(result.codes), "every anchor is taken"
             spent = {tid: ns - before.get(tid, 0) for tid, ns in hopclock.threads().items()}
-            own += spent.pop(threading.get_native_id())
+            own += spent.pop(hopclock.this_thread())
             others += sum(spent.values())
             if done % options.step == 0:
                 per = options.step * 1000
