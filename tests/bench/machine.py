@@ -161,9 +161,12 @@ def cpu_s(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-def rss_mb(process: psutil.Process) -> float:
-    """Return resident memory in megabytes (10^6 bytes); 0 for one that has ended."""
+def memory_mb(process: psutil.Process) -> tuple[float, float]:
+    """Return resident megabytes (10^6 bytes), and how many are the process's own; 0 when it has
+    ended.  The rest is files, above all LevelDB's tables, which it maps: the kernel takes that
+    back when it needs the room."""
     try:
-        return float(process.memory_info().rss) / 1e6
+        info = process.memory_info()
     except psutil.NoSuchProcess:
-        return 0.0
+        return 0.0, 0.0
+    return info.rss / 1e6, (info.rss - info.shared) / 1e6

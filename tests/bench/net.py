@@ -53,6 +53,7 @@ class Snapshot:
     metrics: list[dict[str, float]]
     cpu_s: list[float]
     rss_mb: list[float] = field(default_factory=list)
+    own_mb: list[float] = field(default_factory=list)
 
     def applied(self) -> int:
         """Transactions that the slowest live node has applied since its start."""
@@ -175,11 +176,13 @@ class Net:
     def snapshot(self) -> Snapshot:
         metrics = [self.page(at) for at in self.live]
         running = self.processes()
+        memory = [machine.memory_mb(item) for item in running]
         return Snapshot(
             time.monotonic(),
             metrics,
             [machine.cpu_s(item) for item in running],
-            [machine.rss_mb(item) for item in running],
+            [resident for resident, _ in memory],
+            [own for _, own in memory],
         )
 
     def height(self) -> int:
@@ -203,6 +206,7 @@ def used(before: Snapshot, after: Snapshot, transactions: int) -> dict[str, floa
         "syncs_per_block": syncs / nodes / blocks,
         "net_bytes_per_tx": sent / count,
         "rss_mb_max": max(after.rss_mb, default=0.0),
+        "own_mb_max": max(after.own_mb, default=0.0),
     }
     lags = [_lag_ms(m) for m in moved]
     if lags and None not in lags:

@@ -117,12 +117,12 @@ def members(result: Result, axes: Any) -> bool:
 
 
 def memory(result: Result, axes: Any) -> bool:
-    """Resident memory of each node during the soak."""
+    """The memory of its own of each node during the soak."""
     nodes = result.get("soak", {}).get("nodes", {})
     for name, node in nodes.items():
         xs, ys = zip(*node["series"], strict=True)
         axes.plot([x / 60 for x in xs], ys, label=f"{name}, {node['mb_per_h']:+.1f} MB/h")
-    axes.set(xlabel="minutes", ylabel="resident memory, MB", ylim=(0, None))
+    axes.set(xlabel="minutes", ylabel="memory of its own, MB", ylim=(0, None))
     axes.set_title("Memory under load")
     if nodes:
         axes.legend()

@@ -18,6 +18,7 @@ _CELL_COLUMNS: Final = (
     ("bytes/tx", ("saturation", "net_bytes_per_tx")),
     ("lag p99 ms", ("saturation", "loop_lag_p99_ms")),
     ("RSS MB", ("saturation", "rss_mb_max")),
+    ("own MB", ("saturation", "own_mb_max")),
     ("fdatasync us", ("fdatasync_us",)),
 )
 _LATENCY_COLUMNS: Final = tuple(
@@ -148,5 +149,6 @@ def _soak(result: Mapping[str, Any]) -> str:
          "flat" if node["flat"] else "grows"]
         for name, node in soak["nodes"].items()
     ]  # fmt: skip
-    head = ("node", "MB at first", "MB at last", "MB per hour, second half", "verdict")
-    return table(head, rows)
+    head = ("node", "own MB at first", "at last", "MB per hour, second half", "verdict")
+    said = f"With LevelDB's mapped tables {number(soak['resident_mb_max'])} MB at most."
+    return f"{table(head, rows)}\n\n{said}"

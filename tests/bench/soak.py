@@ -1,7 +1,8 @@
 """Memory of every node over time, under a load it keeps up with: flat, or how steep.
 
-The first half is warm-up (caches, LevelDB's buffers, the pools of the allocator); the slope is
-that of the second half.
+What is judged is a node's own memory; with LevelDB's tables, which are mapped and stay in
+memory while there is room, it is "resident".  The first half is warm-up (caches, LevelDB's
+buffers, the pools of the allocator); the slope is that of the second half.
 """
 
 import tempfile
@@ -23,20 +24,23 @@ Series = list[tuple[float, float]]  # seconds since the start, megabytes
 
 
 class Watch:
-    """Samples resident memory of the nodes beside the load."""
+    """Samples the nodes' own memory beside the load, and how much was resident at most."""
 
     def __init__(self, net: Net) -> None:
         self._net = net
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.series: dict[str, Series] = {net.cluster.members[at].id: [] for at in net.live}
+        self.resident_mb = 0.0
 
     def _run(self) -> None:
         start, processes = time.monotonic(), self._net.processes()
         while not self._stop.wait(SAMPLE_S):
             passed = time.monotonic() - start
             for series, process in zip(self.series.values(), processes, strict=True):
-                series.append((passed, machine.rss_mb(process)))
+                resident, own = machine.memory_mb(process)
+                self.resident_mb = max(self.resident_mb, resident)
+                series.append((passed, own))
 
     def __enter__(self) -> "Watch":
         self._thread.start()
@@ -94,6 +98,7 @@ def run(directory: Path, *, minutes: float) -> dict[str, Any]:
         "height": height,
         "p99_ms_by_round": steps,
         "nodes": nodes,
-        "rss_mb_max": max(mb for node in nodes.values() for _, mb in node["series"]),
+        "own_mb_max": max(mb for node in nodes.values() for _, mb in node["series"]),
+        "resident_mb_max": watch.resident_mb,
         "slope_mb_per_h_max": max(node["mb_per_h"] for node in nodes.values()),
     }

@@ -19,6 +19,7 @@ def cell(tx_per_s: float, *, probe_us: float = 50.0, **more: Any) -> dict[str, A
             "cpu_us_per_tx_node": 100.0,
             "loop_lag_p99_ms": 7.0,
             "rss_mb_max": 120.0,
+            "own_mb_max": 110.0,
         },
         "probe_us": probe_us,
         "members": 4,
@@ -126,3 +127,10 @@ def test_memory_that_rises_in_the_second_half_is_not_flat():
     assert found["mb_per_h"] == pytest.approx(100)
     assert not found["flat"]
     assert (found["first_mb"], found["last_mb"]) == (100, 200)
+
+
+def test_a_soak_is_reported_with_own_memory_apart_from_mapped_files():
+    soak = {"nodes": {"alder": verdict([(0.0, 90.0), (60.0, 90.0)])}, "resident_mb_max": 512.0}
+    text = report.markdown({**RESULT, "soak": {**soak, "own_mb_max": 90.0}})
+    assert "| alder | 90.0 | 90.0 | " in text
+    assert "mapped tables 512.0 MB at most" in text
