@@ -132,5 +132,5 @@ def test_memory_that_rises_in_the_second_half_is_not_flat():
 def test_a_soak_is_reported_with_own_memory_apart_from_mapped_files():
     soak = {"nodes": {"alder": verdict([(0.0, 90.0), (60.0, 90.0)])}, "resident_mb_max": 512.0}
     text = report.markdown({**RESULT, "soak": {**soak, "own_mb_max": 90.0}})
-    assert "| alder | 90.0 | 90.0 | " in text
+    assert "| alder | 90.00 | 90.00 | 0.000 | flat |" in text
     assert "mapped tables 512.0 MB at most" in text
