@@ -26,7 +26,8 @@ from node.ledger.asking import NotProvable, Question
 from node.ledger.smt import StateProof
 from node.ledger.tiles import TileLog
 from node.lineage_keeping import links_for
-from storage.store import Snapshot, Store
+from storage.store import Store
+from storage.view import Snapshot
 
 __all__ = [
     "REFUSALS",

@@ -239,15 +239,7 @@ class Book:
             for key, value in commit.state
             if (before := seen[key]) is not None and before != value
         ]
-        read = self._pages_read
-        changed = [
-            (key, page, after)
-            for key, after in commit.state_pages
-            if (page := read.get(key)) is not None
-        ]
-        lost = accel.pages_lost([(page, after) for _, page, after in changed])
-        pages = [(key, raw) for (key, _, _), raw in zip(changed, lost, strict=True)]
-        return Replaced(state=state, pages=pages, blocks=self._history_blocks)
+        return Replaced(state=state, pages_lost=accel.pages_lost, blocks=self._history_blocks)
 
     def _fresh(self, transactions: Sequence[Transaction]) -> list[Transaction]:
         """Drop what the chain already holds: a txid commits once, whoever proposes it again."""
@@ -262,17 +254,15 @@ class Book:
         if every > 1:
             if height % every and not barrier:
                 dirty = [(DIRTY_PREFIX + key, b"") for key in changed]
-                return _StateStep(self.tip.state_root, self.tip.state_height, [], dirty)
+                return _StateStep(self.tip.state_root, [], b"", self.tip.state_height, dirty)
             lo, hi = DIRTY_PREFIX, DIRTY_PREFIX[:-1] + b"0"
             for key, _ in self._store.index_scan(lo, hi):
                 name = key[len(DIRTY_PREFIX) :]
                 if name not in changed:
                     changed[name] = self._store.state_get(name)
             cleared = [(DIRTY_PREFIX + key, None) for key in changed]
-            root, pages = self._tree.update(changed)
-            return _StateStep(root, height, pages, cleared)
-        root, pages = self._tree.update(changed)
-        return _StateStep(root, height, pages, [])
+            return _StateStep(*self._tree.update_patched(changed), height, cleared)
+        return _StateStep(*self._tree.update_patched(changed), height, [])
 
     def _prepare(
         self,
@@ -322,7 +312,9 @@ class Book:
             results=b"".join(code.to_bytes(2, "big") for code in outcome.codes),
             log_tiles=tiles,
             state=list(outcome.writes.items()),
-            state_pages=step.pages,
+            pages=step.pages,
+            pages_were=self._pages_read,
+            page_patches=step.patches,
             state_root=step.root,
             state_height=step.height,
             log_size=self._log.size,
@@ -378,6 +370,7 @@ class _Decided:
 @dataclass(frozen=True, slots=True)
 class _StateStep:
     root: bytes
-    height: int
     pages: Sequence[tuple[bytes, bytes | None]]
+    patches: bytes
+    height: int
     index: Sequence[tuple[bytes, bytes | None]]

@@ -15,7 +15,7 @@ Nothing else is written to it.  A crash here leaves only scratch files behind.
 
 import tempfile
 from bisect import bisect_right
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from itertools import chain, islice
@@ -60,6 +60,7 @@ _WORDS: Final[dict[bytes, tuple[Code, str]]] = {
     keys.TILE: (Code.TILE_WRONG, "tile"),
     keys.STATE: (Code.LEDGER_WRONG, "state value"),
     keys.PAGE: (Code.LEDGER_WRONG, "state page"),
+    keys.PAGE_LOG: (Code.LEDGER_WRONG, "patches of state pages"),
     keys.TRANSACTION: (Code.LEDGER_WRONG, "transaction row"),
     keys.INDEX: (Code.LEDGER_WRONG, "index row"),
     keys.STATE_WAS: (Code.LEDGER_WRONG, "older state value"),
@@ -138,11 +139,21 @@ class _ScratchKV(LevelKV):
 class _Scratch:
     """The second copy: a book over rows of its own.  Bodies stay in the first copy."""
 
-    def __init__(self, genesis: Genesis, directory: Path, history: History | None) -> None:
+    def __init__(
+        self,
+        genesis: Genesis,
+        directory: Path,
+        history: History | None,
+        settles: Callable[[int], bool],
+    ) -> None:
         (directory / "segments").mkdir()
         self._kv: KV = _ScratchKV(directory / "kv", create=True)
         self.store = Store(
-            self._kv, Segments(directory / "segments"), network=genesis.network, create=True
+            self._kv,
+            Segments(directory / "segments"),
+            network=genesis.network,
+            create=True,
+            settles=settles,
         )
         if history is None:
             self.book = Book(self.store, genesis, history_blocks=0)
@@ -184,7 +195,7 @@ class _Audit:
 
     def run(self) -> Generator[Finding]:
         yield from self._read_history()
-        scratch = _Scratch(self._genesis, self._directory, self._history)
+        scratch = _Scratch(self._genesis, self._directory, self._history, self._settled)
         with scratch.store:
             whole = True
             try:
@@ -207,6 +218,14 @@ class _Audit:
             yield _wrong("bounds of the history", f"above the applied height {self._top}")
         elif history is not None and history.last == self._top:
             self._history = history
+
+    def _settled(self, height: int) -> bool:
+        """Return whether the stored pages stood as of ``height`` once it was applied: so says
+        its row, and so it was with every block that has none any more."""
+        try:
+            return self._store.pages_base(height) == height
+        except Corrupt:
+            return True  # the row differs from the replay's, and is named for that
 
     # --- the replay --------------------------------------------------------------------------
 
@@ -319,11 +338,14 @@ class _Audit:
         """Compare every row of the ledger; after half a replay only what is settled by then."""
         self._progress("compare", 0, 0)
         letters = frozenset(_WORDS) if whole else _SETTLED
-        floor = 0 if self._history is None else self._history.floor
         if self._history is None:
             letters -= _HISTORY
-        stored = _rows(self._store, letters, floor)
-        again = _rows(scratch, letters, floor)
+            floor, patched_from = 0, self._store.pages_base()
+        else:
+            floor = self._history.floor
+            patched_from = self._store.pages_base(floor)
+        stored = _rows(self._store, letters, floor, patched_from)
+        again = _rows(scratch, letters, floor, patched_from)
         for key, how in differences(stored, again):
             if how == "not expected" and not whole:
                 continue
@@ -335,16 +357,18 @@ def _wrong(where: str, detail: str) -> Finding:
     return Finding(Code.LEDGER_WRONG, where, detail)
 
 
-def _rows(store: Store, letters: frozenset[bytes], floor: int) -> Pairs:
+def _rows(store: Store, letters: frozenset[bytes], floor: int, patched_from: int) -> Pairs:
     """Yield the rows of the ledger proper in key order; schema and tail are storage's own.
 
-    What blocks up to ``floor`` replaced waits for its end and is passed over.
+    What blocks up to ``floor`` replaced waits for its end and is passed over; so are patches up
+    to ``patched_from``.
     """
-    own = (keys.SCHEMA, keys.TAIL, keys.HISTORY, keys.LOWEST, keys.PRUNED)
+    own = (keys.SCHEMA, keys.TAIL, keys.HISTORY, keys.LOWEST, keys.PAGES, keys.PRUNED)
+    ended = dict.fromkeys(_HISTORY, floor) | {keys.PAGE_LOG: patched_from}
     return (
         (key, value)
         for key, value in store.scan_all()
         if key[:1] in letters
         and key not in own
-        and (key[:1] not in _HISTORY or int.from_bytes(key[-8:], "big") > floor)
+        and (key[:1] not in ended or int.from_bytes(key[-8:], "big") > ended[key[:1]])
     )

@@ -23,6 +23,7 @@ from node.ledger.asking import NotProvable
 from node.ledger.pages import PageCorrupt
 from node.ledger.smt import StateProof, StateTree
 from storage.errors import Corrupt, Pruned
+from storage.pagelog import Layer, patched
 from storage.reader import Reader
 
 _WHERE: Final = "the state as of a height"
@@ -94,7 +95,9 @@ class StateAt:
         if not self._newest and not self._kept:
             raise HeightUnavailable(f"the state of height {base.height}: kept from {floor} on")
         self._pages: dict[bytes, bytes | None] = {}
-        self._tree = StateTree(self.page)
+        self._base = base.height
+        self._layers: list[Layer] | None = None  # read when they are needed
+        self._tree = StateTree(self._view.page if self._newest else self.page)
         try:
             sealed = self._tree.root() == base.state_root
         except PageCorrupt as error:
@@ -104,12 +107,28 @@ class StateAt:
 
     def page(self, page_key: bytes) -> bytes | None:
         """Return a page of the state tree as it was."""
-        if self._newest:
-            return self._view.page(page_key)
         if page_key not in self._pages:
-            later = self._view.pages_after(page_key, self._height)
-            self._pages[page_key] = undo.before(page_key, self._view.page(page_key), later)
+            recent = self._view.recent_page(page_key, self._height)
+            if recent is None:
+                self._pages[page_key] = self._older_page(page_key)
+            else:
+                newer, page = recent
+                self._pages[page_key] = page if newer else self._view.stored_page(page_key)
         return self._pages[page_key]
+
+    def _older_page(self, page_key: bytes) -> bytes | None:
+        """Return a page as it was stored at or before this height, with what the blocks from
+        then on made of it."""
+        view = self._view
+        if self._layers is None:
+            self._base = view.pages_base(self._height)
+            self._layers = view.page_layers(self._base, self._height)
+        page = view.stored_page(page_key)
+        page = undo.before(page_key, page, view.pages_after(page_key, self._base))
+        for layer in self._layers:
+            if page_key in layer:
+                page = patched(page, layer[page_key])
+        return page
 
     def prove(self, key: bytes) -> tuple[bytes | None, StateProof]:
         """Return the value under ``key``, None when it was not there, with the proof.

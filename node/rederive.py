@@ -75,8 +75,8 @@ def _compare(view: Reader, level: int, number: int, row: bytes, rows: Rows) -> N
 
 
 def pages_again(store: Store) -> bool | None:
-    """Write every page that the state's pairs do not give; True when their root is the
-    ledger's.
+    """Store every page that the state's pairs do not give; True when their root is the
+    ledger's.  Where one was wrong, the state of older heights cannot be read any more.
 
     None: the ledger moved on meanwhile, ask again.  False also while the root speaks of an
     older height than the pairs.
@@ -96,13 +96,17 @@ def pages_again(store: Store) -> bool | None:
             if build_pages(view, pages) != applied.state_root:
                 return False
             built = pages.scan(b"", b"\xff" * 34)
+            if next(differences(view.iter_pages(), built), None) is None:
+                return True
+            # Stored pages as they are now: what patches there are may be what is wrong.
+            built = pages.scan(b"", b"\xff" * 34)
             rows: Rows = [
-                (keys.PAGE + key, None if how == "not expected" else pages.get(key))
-                for key, how in differences(view.iter_pages(), built)
+                (key, None if how == "not expected" else pages.get(key))
+                for key, how in differences(view.iter_stored_pages(), built)
             ]
         finally:
             pages.close()
-    return _write(store, rows, applied.height)
+    return True if store.replace_pages(rows, only_at=applied.height) else None
 
 
 def _write(store: Store, rows: Rows, height: int) -> bool | None:

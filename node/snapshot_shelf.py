@@ -36,7 +36,8 @@ from node.snapshotting import SnapshotUnready, certified_at, make
 from node.threads import in_background
 from storage.errors import Corrupt, StorageFailure
 from storage.snapshots import EVIDENCE, MANIFEST, Snapshots, chunk_name
-from storage.store import Snapshot, Store
+from storage.store import Store
+from storage.view import Snapshot
 
 VIEW_BLOCKS_MAX: Final = 64
 LOOK_AGAIN_S: Final = 0.25

@@ -26,7 +26,8 @@ from storage.chunks import CHUNK_BYTES, ChunkDamaged, Chunks
 from storage.lock import DirectoryLock
 from storage.manifest import BackupInvalid, FileEntry, Found, Manifest, Sign, Verify
 from storage.segments import Pointer
-from storage.store import Snapshot, Store
+from storage.store import Store
+from storage.view import Snapshot
 
 LETTERS: Final = (
     keys.BODY,
@@ -34,6 +35,7 @@ LETTERS: Final = (
     keys.CERTIFICATE,
     keys.BLOCK,
     keys.INDEX,
+    keys.PAGE_LOG,
     keys.CHECKPOINT,
     keys.TILE,
     b"m",

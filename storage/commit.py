@@ -1,21 +1,26 @@
 """One applied block as one batch.
 
-Owns: the list of everything a block writes.  Refuses: writing any part of it separately.
+Owns: the list of everything a block writes, and the pages that are newer than the stored ones.
+Refuses: writing any part of it separately.
 Invariant: block, seal, certificate, log, state, indexes and the applied height move together;
 a crash before the batch replays the block from the consensus log, a crash after it finds the
 height already moved.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
 from consensus import wire
-from storage import keys
+from storage import history, keys, pagelog
 from storage.blocks import DIGEST_BYTES, Applied, BlockRow
 from storage.history import Replaced
+from storage.kv import Readable
+from storage.pagelog import PageLog, View
+from storage.reader import Reader
 
 Pairs = Sequence[tuple[bytes, bytes | None]]
+Batch = list[tuple[bytes, bytes | None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +39,9 @@ class BlockCommit:
     results: bytes  # be16 code for each transaction leaf
     log_tiles: Sequence[tuple[int, int, bytes]]  # (level, n, hashes); partial ones overwritten
     state: Pairs
-    state_pages: Pairs
+    pages: Pairs  # of the state tree
+    pages_were: Mapping[bytes, bytes | None]  # what they were; not there: no page
+    page_patches: bytes  # what makes the ones out of the others, see ``pagelog``
     state_root: bytes
     state_height: int
     log_size: int  # leaves, the seal included
@@ -84,10 +91,77 @@ class BlockCommit:
         )
 
 
-def batch_of(commit: BlockCommit) -> list[tuple[bytes, bytes | None]]:
-    """Return every pair the block writes, the applied height among them."""
+class BlockWriter:
+    """Makes the batches of one block after the other, on the thread that commits.
+
+    ``settles``: at which heights pages are stored; None: when the log of pages says so.
+    """
+
+    def __init__(self, source: Readable, settles: Callable[[int], bool] | None) -> None:
+        """Take up where ``source`` stands; raises ``Corrupt``."""
+        self._source = source
+        self._settles = settles
+        self.log = PageLog(source)
+        self._applied = source.get(keys.APPLIED)
+        newest = View(self.log.newer, pagelog.newest_height(source))
+        self._views = {self._applied: newest}
+
+    def view_in(self, snapshot: Readable) -> View | None:
+        """Return the pages that are newer than the stored ones in a snapshot just taken; None
+        when two blocks have come since."""
+        return self._views.get(snapshot.get(keys.APPLIED))
+
+    def batch(self, block: BlockCommit) -> Batch:
+        """Return everything the block writes and drops; when it cannot be written, it was the
+        last one."""
+        height, log = block.height, self.log
+        batch, applied = _rows(block), wire.encode(block.applied())
+        batch.append((keys.APPLIED, applied))
+        lost: list[tuple[bytes, bytes]] = []
+        if block.state_height == height:
+            settle = None if self._settles is None else self._settles(height)
+            step = log.step(height, block, settle=settle)
+            batch += step.rows
+            if block.replaced is not None and step.settled:
+                lost = block.replaced.of_pages(step.settled)
+        rows, floor = history.batch(self._source, height, block.replaced, lost)
+        batch += rows
+        kept_above = log.newer.base
+        if floor is not None and floor < kept_above:
+            kept_above = pagelog.base_at(self._source, floor)
+        batch += log.dropped(kept_above)
+        # A snapshot finds its pages on whichever side of the batch it was taken.
+        self._views = {
+            self._applied: self._views[self._applied],
+            applied: View(log.newer, height),
+        }
+        self._applied = applied
+        return batch
+
+
+def follows(ledger: Reader, block: BlockCommit) -> bool:
+    """Return False for a repeat; assert that anything else continues ``ledger``."""
+    applied = ledger.applied()
+    reached = 0 if applied is None else applied.height
+    if block.height <= reached:
+        row = ledger.block(block.height)
+        assert row is not None, f"applied block {block.height} has no row"
+        assert row.digest == block.digest, (
+            f"block {block.height} is {row.digest.hex()}, not {block.digest.hex()}"
+        )
+        return False
+    assert block.height == reached + 1, f"block {block.height} after {reached}"
+    if applied is not None:
+        assert block.first_index == applied.log_size, (
+            f"leaves from {block.first_index}, log has {applied.log_size}"
+        )
+    assert ledger.has_body(block.digest), f"body of block {block.height} is not stored"
+    return True
+
+
+def _rows(commit: BlockCommit) -> Batch:
     height = commit.height
-    batch: list[tuple[bytes, bytes | None]] = [
+    batch: Batch = [
         (keys.block(height), wire.encode(commit.row())),
         (keys.HEIGHT_OF + commit.digest, keys.be64(height)),
         (keys.seal(height), commit.seal),
@@ -95,8 +169,6 @@ def batch_of(commit: BlockCommit) -> list[tuple[bytes, bytes | None]]:
     ]
     batch += [(keys.tile(level, n), hashes) for level, n, hashes in commit.log_tiles]
     batch += [(keys.STATE + key, value) for key, value in commit.state]
-    batch += [(keys.PAGE + key, value) for key, value in commit.state_pages]
     batch += [(keys.TRANSACTION + txid, row) for txid, row in commit.transactions]
     batch += commit.index
-    batch.append((keys.APPLIED, wire.encode(commit.applied())))
     return batch

@@ -1,9 +1,9 @@
 """What blocks replaced: enough to read state and state tree as they were at an older height.
 
-When block h changes a state key that existed, one row keeps the value before; when it changes
-a page of the state tree that existed, one row keeps what the page lost, as bytes that only the
-caller understands.  What did not exist before leaves no row: the older tree, read from the
-rows of its pages, says that it was not there.  So a fresh key costs its pages only.
+When block h changes a state key that existed, one row keeps the value before.  When it settles
+(``pagelog``), one row for each stored page that it replaces keeps what that page lost, as bytes
+that only the caller understands.  What did not exist before leaves no row: the older tree, read
+from the rows of its pages, says that it was not there.  So a fresh key costs its pages only.
 
 Owns: these rows, which heights they suffice for, and their end: each block drops at most
 ``PRUNED_PER_BLOCK`` old blocks' rows, in its own batch.  Refuses: to know what a page is.
@@ -12,7 +12,7 @@ were applied without history (by an older version, or with history off) end it: 
 at the next block that is applied with history.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from consensus.frozen import dataclass
@@ -23,18 +23,28 @@ from storage.kv import Readable
 PRUNED_PER_BLOCK: Final = 2
 
 Pair = tuple[bytes, bytes]
+PagesLost = Callable[[Sequence[tuple[bytes, bytes | None]]], list[bytes]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replaced:
-    """What one block replaced: (key, value before) and (page key, what the page lost).
+    """What one block replaced: (key, value before).
 
+    ``pages_lost`` says what stored pages lose, each with what it becomes, None when it goes;
     ``blocks``: how many heights below this block stay readable.
     """
 
     state: Sequence[Pair]
-    pages: Sequence[Pair]
+    pages_lost: PagesLost
     blocks: int
+
+    def of_pages(
+        self, settled: Sequence[tuple[bytes, bytes | None, bytes | None]]
+    ) -> list[Pair]:
+        """Return (page key, what it lost) for (page key, stored before, stored now)."""
+        known = [(key, old, now) for key, old, now in settled if old is not None and old != now]
+        lost = self.pages_lost([(old, now) for _, old, now in known])
+        return [(key, raw) for (key, _, _), raw in zip(known, lost, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +92,13 @@ def _rows(source: Readable, name: bytes, height: int, limit: int | None) -> Iter
 
 
 def batch(
-    source: Readable, height: int, replaced: Replaced | None
-) -> list[tuple[bytes, bytes | None]]:
-    """Return the pairs that block ``height`` writes and drops; None: history is off."""
+    source: Readable, height: int, replaced: Replaced | None, pages: Sequence[Pair] = ()
+) -> tuple[list[tuple[bytes, bytes | None]], int | None]:
+    """Return the pairs that block ``height`` writes and drops, and the floor from then on;
+    None: history is off.  ``pages``: what stored pages lost with it."""
     known = bounds(source)
     if replaced is None:
-        return [] if known is None else _drop_all(source, known)
+        return [] if known is None else _drop_all(source, known), None
     floor, oldest = height - 1, height
     if known is not None:
         oldest = known.oldest
@@ -98,7 +109,7 @@ def batch(
     names: list[bytes] = []
     pairs: list[Pair] = []
     if floor < height:  # before block 1 there is nothing to go back to
-        named = [(keys.PAGE_WAS + key, raw) for key, raw in replaced.pages]
+        named = [(keys.PAGE_WAS + key, raw) for key, raw in pages]
         named += [(keys.state_was(key), raw) for key, raw in replaced.state]
         named.sort()
         names = [name for name, _ in named]
@@ -109,7 +120,15 @@ def batch(
     dropped, oldest = _drop(source, oldest, floor)
     result += dropped
     result.append((keys.HISTORY, History(oldest, floor, height).encode()))
-    return result
+    return result, floor
+
+
+def ended(source: Readable, height: int) -> list[tuple[bytes, bytes | None]]:
+    """Return the pairs after which nothing below ``height``, the newest, can be read."""
+    known = bounds(source)
+    if known is None or known.last != height:
+        return []
+    return [(keys.HISTORY, History(known.oldest, height, height).encode())]
 
 
 def _drop_all(source: Readable, known: History) -> list[tuple[bytes, bytes | None]]:

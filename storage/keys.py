@@ -17,10 +17,12 @@
     v       be16, state key, be64   state value before         v 000a consent/.. 00..2a
     q       page key, be64          what a page lost           q 04a7.. 00..2a
     w       height be64             names of its v and q rows  w 00000000000003e8
+    j       height be64             patches of its pages       j 00000000000003e8
     y       epoch be64              link to that era           y 00..01
     m       name                    this package's own facts   m schema, m tail, m applied,
                                                                m history, m lowest,
-                                                               m migrating, m pruned
+                                                               m migrating, m pages,
+                                                               m pruned
 
 Owns: the letters.  Refuses: the meaning of what follows them.
 Invariant: letters are never reused for something else within one schema version.
@@ -46,6 +48,7 @@ STATE_WAS: Final = b"v"
 PAGE_WAS: Final = b"q"
 WAS_AT: Final = b"w"
 LINEAGE: Final = b"y"
+PAGE_LOG: Final = b"j"
 
 SCHEMA: Final = b"mschema"
 TAIL: Final = b"mtail"
@@ -53,6 +56,7 @@ APPLIED: Final = b"mapplied"
 HISTORY: Final = b"mhistory"
 LOWEST: Final = b"mlowest"
 MIGRATING: Final = b"mmigrating"
+PAGES: Final = b"mpages"
 PRUNED: Final = b"mpruned"
 
 HEIGHT_MAX: Final = (1 << 64) - 1
@@ -93,6 +97,10 @@ def state_was(key: bytes) -> bytes:
     With its length first no key's history lies within another's.
     """
     return STATE_WAS + len(key).to_bytes(2, "big") + key
+
+
+def page_log(height: int) -> bytes:
+    return PAGE_LOG + be64(height)
 
 
 def was_at(height: int) -> bytes:

@@ -35,7 +35,7 @@ from storage.schema import SCHEMA_VERSION, Schema
 from storage.segments import sync_directory
 
 UPGRADE_NAME: Final = "upgrade"
-ROWS_PER_BATCH: Final = 10_000
+ROWS_PER_BATCH: Final = 20_000
 ROOM_MIN_BYTES: Final = 64 << 20  # beside what is copied: a migration writes too
 _KV: Final = "kv"
 _SEGMENTS: Final = "segments"
@@ -92,6 +92,9 @@ def migrate(
         stage("rows")
         kv = LevelKV(data_dir / _KV, create=False)
         try:
+            if target < found.found:
+                for step, _ in way(found.found, target, steps):
+                    step.may_go_back(kv)
             for step, rows in way(found.found, target, steps):
                 reached = step.target if target > found.found else step.source
                 left = step.source if target > found.found else step.target

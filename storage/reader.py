@@ -7,11 +7,12 @@ Invariant: None means "not there"; anything there but unreadable raises ``Corrup
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from storage import history, keys
+from storage import history, keys, pagelog
 from storage.blocks import Applied, BlockRow, StoredBlock, decode_row, split_body
 from storage.errors import Corrupt, Pruned
 from storage.history import History
 from storage.kv import Readable
+from storage.pagelog import Changed, Layer
 from storage.segments import Pointer, Segments
 
 
@@ -40,6 +41,7 @@ class Reader:
     def __init__(self, source: Readable, segments: Segments) -> None:
         self._source = source
         self._segments = segments
+        self._changed: Changed | None = None
 
     # --- consensus -------------------------------------------------------------------------
 
@@ -166,14 +168,44 @@ class Reader:
 
     def page(self, key: bytes) -> bytes | None:
         """Return a page of the state tree."""
-        return self._source.get(keys.PAGE + key)
-
-    def page_many(self, page_keys: Sequence[bytes]) -> list[bytes | None]:
-        return self._source.get_many([keys.PAGE + key for key in page_keys])
+        if key in (changed := self._changed_pages()):
+            return changed[key]
+        return self.stored_page(key)
 
     def iter_pages(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield every page of the state tree in key order."""
+        return pagelog.merged(self._changed_pages(), self.iter_stored_pages())
+
+    def stored_page(self, key: bytes) -> bytes | None:
+        """Return a page as it is stored: as of ``pages_base()``."""
+        return self._source.get(keys.PAGE + key)
+
+    def iter_stored_pages(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield every stored page in key order."""
         return self._scan(keys.PAGE, b"", None)
+
+    def recent_page(self, key: bytes, height: int) -> tuple[bool, bytes | None] | None:
+        """Return (True, page) as of ``height``, (False, None) when it is as it is stored; None
+        when only the rows say: for a height long ago, and for one before pages were stored."""
+        del key, height
+        return None
+
+    def pages_base(self, height: int | None = None) -> int:
+        """Return as of which height pages are stored; with ``height`` the base of its row, from
+        which patches lead there."""
+        base = pagelog.stored_base(self._source)
+        if height is None or height >= base:
+            return base
+        return pagelog.base_at(self._source, height)
+
+    def page_layers(self, base: int, height: int) -> list[Layer]:
+        """Return the patches of each block above ``base`` up to ``height``, in their order."""
+        return [layer for _, layer in pagelog.rows(self._source, base, height)]
+
+    def _changed_pages(self) -> Changed:
+        if self._changed is None:
+            self._changed, _ = pagelog.load(self._source)
+        return self._changed
 
     def history(self) -> History | None:
         """Return for which heights older state can be read; None when none was kept."""
@@ -184,7 +216,7 @@ class Reader:
         return history.state_after(self._source, key, height)
 
     def pages_after(self, page_key: bytes, height: int) -> Iterator[bytes]:
-        """Yield what blocks above ``height`` took from a page, oldest block first."""
+        """Yield what blocks above ``height`` took from a stored page, oldest block first."""
         return history.pages_after(self._source, page_key, height)
 
     def tx_row(self, txid: bytes) -> bytes | None:

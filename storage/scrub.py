@@ -17,7 +17,7 @@ from storage import keys
 from storage.errors import Corrupt
 from storage.reader import Reader
 from storage.segments import MAGIC, Pointer, Segments
-from storage.store import Snapshot
+from storage.view import Snapshot
 
 STEP_BYTES: Final = 1 << 18
 LETTERS: Final = tuple(bytes((code,)) for code in range(ord("a"), ord("z") + 1))

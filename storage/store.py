@@ -12,7 +12,7 @@ the applied height never speaks of a block whose state, log or body is not there
 
 import threading
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -20,9 +20,9 @@ from types import TracebackType
 from consensus.types import Delete, Put, Record
 from storage import foundation, history, keys, prune, schema
 from storage.blocks import append_body
-from storage.commit import BlockCommit, batch_of
+from storage.commit import BlockCommit, BlockWriter, follows
 from storage.errors import StorageFailure
-from storage.kv import KV, KVSnapshot, MemoryKV
+from storage.kv import KV, MemoryKV
 from storage.latch import Latch
 from storage.layout import (
     KV_NAME,
@@ -34,29 +34,7 @@ from storage.level import LevelKV
 from storage.lock import DirectoryLock
 from storage.reader import Reader
 from storage.segments import SEGMENT_BYTES_MAX, Pointer, Segments
-
-
-class Snapshot(Reader):
-    """The ledger as it was at one moment; bodies are immutable and read in place."""
-
-    def __init__(self, source: KVSnapshot, segments: Segments) -> None:
-        super().__init__(source, segments)
-        self._snapshot = source
-
-    def close(self) -> None:
-        """Release it; an open snapshot keeps LevelDB from dropping old versions."""
-        self._snapshot.close()
-
-    def __enter__(self) -> "Snapshot":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+from storage.view import Snapshot
 
 
 class Store(Reader):
@@ -71,11 +49,13 @@ class Store(Reader):
         create: bool,
         latch: Latch | None = None,
         lock: DirectoryLock | None = None,
+        settles: Callable[[int], bool] | None = None,
     ) -> None:
         """Check whose store this is and cut the torn tail; takes ownership of the parts.
 
-        ``open`` composes the usual parts; tests and simulations bring their own.  Raises
-        ``SchemaMismatch``, ``ForeignDataDir`` or ``StorageFailure``.
+        ``open`` composes the usual parts; tests and simulations bring their own.  ``settles``:
+        at which heights pages are stored, for who has to come to the rows of another store.
+        Raises ``SchemaMismatch``, ``ForeignDataDir`` or ``StorageFailure``.
         """
         super().__init__(kv, segments)
         self._kv = kv
@@ -92,6 +72,8 @@ class Store(Reader):
         self.torn_bytes = segments.recover(None if tail is None else Pointer.decode(tail))
         """Bytes cut from the segments at this start: bodies nobody was promised."""
         prune.finish(kv, segments, self._write_batch)
+        self._settles = settles
+        self._blocks = BlockWriter(kv, settles)
         # The sorted names of all consensus records; engines keep few.  A write that fails may
         # leave it ahead of the disk, and then nothing is written any more.
         self._records = [key for key, _ in self.consensus_pairs()]
@@ -257,30 +239,9 @@ class Store(Reader):
         not saved first; ``StorageFailure`` on a disk error.
         """
         with self._writing():
-            if self._follows(block):
-                batch = batch_of(block)
-                batch += history.batch(self._kv, block.height, block.replaced)
-                self._kv.write(batch, sync=True)
+            if follows(self, block):
+                self._kv.write(self._blocks.batch(block), sync=True)
                 self._kv_syncs += 1
-
-    def _follows(self, block: BlockCommit) -> bool:
-        """Return False for a repeat; assert that anything else continues the ledger."""
-        applied = self.applied()
-        reached = 0 if applied is None else applied.height
-        if block.height <= reached:
-            row = self.block(block.height)
-            assert row is not None, f"applied block {block.height} has no row"
-            assert row.digest == block.digest, (
-                f"block {block.height} is {row.digest.hex()}, not {block.digest.hex()}"
-            )
-            return False
-        assert block.height == reached + 1, f"block {block.height} after {reached}"
-        if applied is not None:
-            assert block.first_index == applied.log_size, (
-                f"leaves from {block.first_index}, log has {applied.log_size}"
-            )
-        assert self.has_body(block.digest), f"body of block {block.height} is not stored"
-        return True
 
     def save_checkpoint(self, height: int, text: bytes, *, sync: bool = False) -> None:
         """Keep a cosigned checkpoint; its second line is the log size in decimal.
@@ -347,6 +308,23 @@ class Store(Reader):
             self._kv_syncs += 1
         return True
 
+    def replace_pages(
+        self, pages: Sequence[tuple[bytes, bytes | None]], *, only_at: int
+    ) -> bool:
+        """Store pages of the state tree as they are at the newest height, which ``only_at`` has
+        to be still; False when it is not.  Older heights cannot be read any more.
+
+        Whatever patches there are go: they, or what they are for, have turned out wrong.
+        """
+        rows: list[tuple[bytes, bytes | None]] = [(keys.PAGE + key, raw) for key, raw in pages]
+        rows += [(key, None) for key, _ in self.raw_rows(keys.PAGE_LOG)]
+        rows += [(keys.PAGES, keys.be64(only_at)), *history.ended(self._kv, only_at)]
+        if not self.mend(rows, only_at=only_at):
+            return False
+        with self._writing():
+            self._blocks = BlockWriter(self._kv, self._settles)
+        return True
+
     # --- views -----------------------------------------------------------------------------
 
     def snapshot(self, *, apart: bool = False) -> Snapshot:
@@ -354,7 +332,18 @@ class Store(Reader):
 
         ``apart``: for whoever looks for damage; what it meets does not end writing.
         """
-        return Snapshot(self._kv.snapshot(apart=apart), self._segments)
+        source = self._kv.snapshot(apart=apart)
+        return Snapshot(source, self._segments, self._blocks.view_in(source))
+
+    def recent_page(self, key: bytes, height: int) -> tuple[bool, bytes | None] | None:
+        return self._blocks.log.newer.find(key, height)
+
+    def page(self, key: bytes) -> bytes | None:
+        return self._blocks.log.page(key)
+
+    def iter_pages(self) -> Iterator[tuple[bytes, bytes]]:
+        with self.snapshot() as view:
+            yield from view.iter_pages()
 
     def scan_all(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield every raw pair there is, checksums verified: for checking and export."""

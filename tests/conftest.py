@@ -12,6 +12,7 @@ from hypothesis import settings
 
 from node.ledger import accel
 from node.ledger.accel import native
+from storage import pagelog
 
 settings.register_profile("ci", derandomize=True, print_blob=True)
 if os.environ.get("CI"):
@@ -28,6 +29,12 @@ def each_backend(request: pytest.FixtureRequest) -> Iterator[str]:
     accel.choose(request.param)
     yield request.param
     accel.choose(before)
+
+
+@pytest.fixture(params=[1, 4], ids=["every block", "now and then"])
+def settling(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have pages of the state tree stored with every block, or after a few of them."""
+    monkeypatch.setattr(pagelog, "PAGES_MAX", request.param)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -10,6 +10,7 @@ mod frame;
 mod merkle;
 mod objects;
 mod page;
+mod patch;
 mod rows;
 mod sha;
 mod state;
@@ -40,7 +41,7 @@ mod chartseal_native {
 
     /// Counts up whenever a function's name, arguments or answers change.
     #[pymodule_export]
-    const ABI: u32 = 5;
+    const ABI: u32 = 6;
 
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -172,7 +173,8 @@ mod chartseal_native {
         Ok(PyBytes::new(py, peaks.as_flattened()))
     }
 
-    /// Return the state tree's root after changes of (key, value or None), and the page writes.
+    /// Return the state tree's root after changes of (key, value or None), the page writes and a
+    /// row of what makes these pages out of what they were.
     ///
     /// `read_page` is called with the name of each page that is needed, once.
     #[pyfunction]
@@ -180,7 +182,7 @@ mod chartseal_native {
         py: Python<'py>,
         changes: Vec<Pair>,
         read_page: &Bound<'py, PyAny>,
-    ) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyList>)> {
+    ) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyList>, Bound<'py, PyBytes>)> {
         if changes.is_empty() {
             return Err(PyValueError::new_err("no changes"));
         }
@@ -203,11 +205,12 @@ mod chartseal_native {
             .map_err(PageDamaged::new_err)?;
         }
         let (root, writes) = py.detach(|| update.finish());
-        let writes = writes.iter().map(|(name, page)| {
+        let pages = writes.pages.iter().map(|(name, page)| {
             let page = page.as_ref().map(|page| PyBytes::new(py, page));
             (PyBytes::new(py, name), page)
         });
-        Ok((PyBytes::new(py, &root), PyList::new(py, writes.collect::<Vec<_>>())?))
+        let pages = PyList::new(py, pages.collect::<Vec<_>>())?;
+        Ok((PyBytes::new(py, &root), pages, PyBytes::new(py, &writes.patches)))
     }
 
     /// Return what each page lost when it became the second of its pair (None: it was dropped).

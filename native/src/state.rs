@@ -4,6 +4,7 @@
 //! levels and after the last needs no interpreter.
 
 use crate::page::{Node, SLOTS, Slots, decode, encode, fold, page_key, slot_of};
+use crate::patch;
 use crate::sha::{Hash, sha256};
 
 const NIBBLES: usize = 64;
@@ -27,6 +28,13 @@ struct Visit {
 
 /// Name and new bytes of a page; None deletes it.
 pub type Write = (Vec<u8>, Option<Vec<u8>>);
+
+/// Pages that changed, and what makes each out of what it was.
+#[derive(Default)]
+pub struct Writes {
+    pub pages: Vec<Write>,
+    pub patches: Vec<u8>,
+}
 
 pub struct Update {
     changes: Vec<Change>,
@@ -84,13 +92,13 @@ impl Update {
     }
 
     /// Return the new root, and every page that changed; all pages must have been given.
-    pub fn finish(self) -> (Hash, Vec<Write>) {
-        let mut writes = Vec::new();
+    pub fn finish(self) -> (Hash, Writes) {
+        let mut writes = Writes::default();
         let root = self.page(0, &mut writes).hash();
         (root, writes)
     }
 
-    fn page(&self, at: usize, writes: &mut Vec<Write>) -> Node {
+    fn page(&self, at: usize, writes: &mut Writes) -> Node {
         let visit = &self.visits[at];
         let mut slots = visit.slots;
         for (slot, from, to) in groups(&self.changes, visit.depth, visit.start, visit.end) {
@@ -100,7 +108,8 @@ impl Update {
             };
         }
         let path = &self.changes[visit.start].path;
-        close(&slots, path, visit.depth, visit.raw.as_deref(), writes)
+        let before = visit.raw.as_deref().map(|raw| (&visit.slots, raw));
+        close(&slots, path, visit.depth, before, writes)
     }
 }
 
@@ -129,7 +138,7 @@ fn groups(
 }
 
 /// Put changes into a slot that holds at most one key; return what stands there then.
-fn place(node: &Node, depth: usize, changes: &[Change], writes: &mut Vec<Write>) -> Node {
+fn place(node: &Node, depth: usize, changes: &[Change], writes: &mut Writes) -> Node {
     let mut present: Vec<Change> =
         changes.iter().filter(|change| change.value.is_some()).copied().collect();
     if let Node::Key { path, value } = node
@@ -146,7 +155,7 @@ fn place(node: &Node, depth: usize, changes: &[Change], writes: &mut Vec<Write>)
 }
 
 /// Make a new page of at least two keys.
-fn grow(depth: usize, present: &[Change], writes: &mut Vec<Write>) -> Node {
+fn grow(depth: usize, present: &[Change], writes: &mut Writes) -> Node {
     assert!(depth < NIBBLES, "two keys with one path");
     let mut slots = [Node::Nothing; SLOTS];
     for (slot, from, to) in groups(present, depth, 0, present.len()) {
@@ -162,8 +171,8 @@ fn close(
     slots: &Slots,
     path: &Hash,
     depth: usize,
-    raw: Option<&[u8]>,
-    writes: &mut Vec<Write>,
+    before: Option<(&Slots, &[u8])>,
+    writes: &mut Writes,
 ) -> Node {
     let node = fold(slots);
     let kept = match node {
@@ -172,8 +181,11 @@ fn close(
         Node::Nothing => false,
     };
     let after = kept.then(|| encode(slots));
-    if after.as_deref() != raw {
-        writes.push((page_key(path, depth), after));
+    if after.as_deref() != before.map(|(_, raw)| raw) {
+        let name = page_key(path, depth);
+        let after_page = after.as_deref().map(|raw| (slots, raw));
+        patch::add(&mut writes.patches, &name, before, after_page);
+        writes.pages.push((name, after));
     }
     node
 }

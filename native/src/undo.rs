@@ -12,7 +12,8 @@ pub fn lost(before: &[u8], after: Option<&[u8]>) -> Vec<u8> {
     };
     let (old, new) = (cut(before), cut(after));
     let (mut changed, mut taken, mut single) = (0u16, 0u16, 0u16);
-    let mut raw = vec![0; 6];
+    let mut raw = Vec::with_capacity(6 + 64);
+    raw.extend_from_slice(&[0; 6]);
     for slot in (0..SLOTS).filter(|&slot| old[slot] != new[slot]) {
         changed |= 1 << slot;
         if !old[slot].is_empty() {

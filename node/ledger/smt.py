@@ -161,8 +161,15 @@ class StateTree:
         calls again, and dropping them instead leaves the tree as it was.
         Raises ``PageCorrupt``.
         """
+        root, pages, _ = self.update_patched(changes)
+        return root, pages
+
+    def update_patched(
+        self, changes: Mapping[bytes, bytes | None]
+    ) -> tuple[bytes, list[PageWrite], bytes]:
+        """Like ``update``, with a row of patches for the pages as they were (``patch.row``)."""
         if not changes:
-            return self.root(), []
+            return self.root(), [], b""
         return accel.update_state(list(changes.items()), self._read_page)
 
     def prove(self, key: bytes) -> StateProof:

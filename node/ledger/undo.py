@@ -40,11 +40,15 @@ def lost(before: bytes, after: bytes | None) -> bytes:
     """
     if after is None:
         return b"\xff\xff" + before[:-4]
-    shape, now = before[:4], after[:4]
-    if shape == now:
-        cut = _cutter(shape)
-        return _lost_of(cut(before), cut(after))
-    return _lost_of_one(before, after) or _lost_of(_cutter(shape)(before), _cutter(now)(after))
+    if before[:4] != after[:4] and (one := _lost_of_one(before, after)):
+        return one
+    return _lost_of(cut(before), cut(after))
+
+
+def cut(page: bytes) -> tuple[Node, ...]:
+    """Return the sixteen slots of a page that the tree update has read or written: nothing is
+    checked here."""
+    return _cutter(page[:4])(page)
 
 
 def _lost_of(old: tuple[Node, ...], new: tuple[Node, ...]) -> bytes:

@@ -180,11 +180,6 @@ def _sum(counters: list[Counter[str]]) -> Counter[str]:
     return total
 
 
-def this_thread() -> int:
-    """Return the caller's number among ``threads``."""
-    return threading.get_native_id()
-
-
 def threads() -> dict[int, int]:
     """Return each thread's CPU nanoseconds, by the scheduler's own count."""
     found = {}

@@ -15,7 +15,7 @@ from node.ledger.genesis import Genesis
 from node.ledger.tiles import TileLog
 from node.rederive import pages_again, tiles_again
 from node.signing import refuse_copy
-from storage import keys, manifest
+from storage import keys, manifest, pagelog
 from storage.backup import Made, Origin, damages
 from storage.check import Code, Finding
 from storage.errors import Pruned
@@ -107,9 +107,10 @@ def test_another_networks_backup_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_a_row_that_was_wrong_when_it_was_copied_is_found_without_executing(
-    tmp_path: Path, letter: bytes, words: str
+    tmp_path: Path, letter: bytes, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The bytes are as signed; what they say is not what the members cosigned."""
+    monkeypatch.setattr(pagelog, "PAGES_MAX", 1)  # stored with every block
     with Chain(tmp_path / "data") as chain:
         for _ in range(3):
             chain.commit()

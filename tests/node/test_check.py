@@ -22,7 +22,7 @@ from storage.layout import KV_NAME
 from storage.level import LevelKV
 from tests.support.ledger import Chain, amend, anchor, batch, digest, genesis, retract
 
-pytestmark = pytest.mark.usefixtures("each_backend")
+pytestmark = pytest.mark.usefixtures("each_backend", "settling")
 
 Change = Callable[[LevelKV], None]
 
@@ -270,6 +270,9 @@ def test_a_history_that_was_cut_or_began_late_is_clean(tmp_path: Path, every: in
 def test_a_flipped_byte_in_what_blocks_replaced_is_found(tmp_path: Path, letter: bytes) -> None:
     founded = genesis()
     build(tmp_path, founded)
+    with Chain(tmp_path, founded) as chain:
+        for _ in range(4):
+            chain.commit(*[chain.tx() for _ in range(9)])
     kv = LevelKV(tmp_path / KV_NAME, create=False)
     rows = [key for key, _ in kv.scan(letter, keys.after(letter))]
     kv.close()
@@ -280,6 +283,21 @@ def test_a_flipped_byte_in_what_blocks_replaced_is_found(tmp_path: Path, letter:
             Code.LEDGER_WRONG,
             "executed again: another value",
         )
+        tamper(tmp_path, flip(key))
+    assert rows
+    assert findings(tmp_path, founded) == ()
+
+
+def test_a_flipped_byte_in_patches_of_pages_is_found(tmp_path: Path) -> None:
+    founded = genesis()
+    build(tmp_path, founded)
+    kv = LevelKV(tmp_path / KV_NAME, create=False)
+    rows = [key for key, _ in kv.scan(keys.PAGE_LOG, keys.after(keys.PAGE_LOG))]
+    kv.close()
+    for key in rows:
+        tamper(tmp_path, flip(key))
+        found = [item for item in findings(tmp_path, founded) if "patches" in item.where]
+        assert [item.detail for item in found] == ["executed again: another value"]
         tamper(tmp_path, flip(key))
     assert rows
     assert findings(tmp_path, founded) == ()

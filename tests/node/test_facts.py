@@ -16,7 +16,7 @@ from node.ledger.smt import verify_state
 from node.ledger.state import PARAMETERS_KEY
 from node.ledger.transaction import Op
 from node.wiring import build_book
-from storage import keys
+from storage import keys, pagelog
 from storage.errors import Corrupt, StorageFailure
 from storage.fault import Plan, Step, open_faulty
 from tests.support.ledger import Chain, amend, anchor, batch, digest, genesis, retract
@@ -60,6 +60,7 @@ def agrees(chain: Chain, height: int, then: State, every_key: set[bytes]) -> Non
         assert verify_state(base.state_root, key, value, proof)
 
 
+@pytest.mark.usefixtures("settling")
 @pytest.mark.parametrize("every", [1, 3])
 @pytest.mark.parametrize("seed", range(3))
 def test_every_kept_height_reads_as_it_was(tmp_path: Path, seed: int, every: int) -> None:
@@ -74,6 +75,7 @@ def test_every_kept_height_reads_as_it_was(tmp_path: Path, seed: int, every: int
             agrees(chain, height, past[root_height], every_key)
 
 
+@pytest.mark.usefixtures("settling")
 def test_a_shorter_history_refuses_what_it_dropped(tmp_path: Path) -> None:
     random, past = Random(7), dict[int, State]()
     with Chain(tmp_path) as chain:
@@ -90,6 +92,7 @@ def test_a_shorter_history_refuses_what_it_dropped(tmp_path: Path) -> None:
             base_at(chain.store, 16)
 
 
+@pytest.mark.usefixtures("settling")
 def test_history_begins_where_it_is_switched_on_and_ends_where_it_is_switched_off(
     tmp_path: Path,
 ) -> None:
@@ -109,6 +112,7 @@ def test_history_begins_where_it_is_switched_on_and_ends_where_it_is_switched_of
                 state_at(chain, tip - 5 if tip > 5 else tip - 1)
 
 
+@pytest.mark.usefixtures("settling")
 def test_a_key_that_goes_and_comes_back_is_read_in_each_of_its_lives(tmp_path: Path) -> None:
     """Driven through the tree alone: no family deletes and recreates yet."""
     lives = [b"one", None, b"two", b"two", None, None, b"three"]
@@ -140,7 +144,10 @@ def outcome_of(chain: Chain, more: dict[bytes, bytes | None], body) -> None:
         node.book.execute = whole
 
 
-def test_a_fresh_record_costs_rows_of_pages_only(tmp_path: Path) -> None:
+def test_a_fresh_record_costs_rows_of_pages_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pagelog, "PAGES_MAX", 1)
     with Chain(tmp_path) as chain:
         for _ in range(3):
             chain.commit(*[chain.tx() for _ in range(200)])
@@ -179,6 +186,7 @@ def test_without_history_the_newest_height_is_read_and_no_other(tmp_path: Path) 
             state_at(chain, 3).prove(record_key(digest("a")))
 
 
+@pytest.mark.usefixtures("settling")
 @pytest.mark.parametrize("step", ["batch_write", "batch_sync"])
 @pytest.mark.parametrize("persisted", [False, True])
 def test_a_crash_in_a_commit_costs_no_height(
@@ -206,7 +214,10 @@ def test_a_crash_in_a_commit_costs_no_height(
 
 
 @pytest.mark.parametrize("letter", [keys.STATE_WAS, keys.PAGE_WAS])
-def test_a_damaged_row_stops_the_answer(tmp_path: Path, letter: bytes) -> None:
+def test_a_damaged_row_stops_the_answer(
+    tmp_path: Path, letter: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pagelog, "PAGES_MAX", 1)
     with Chain(tmp_path) as chain:
         chain.commit(chain.tx(anchor("a")))
         chain.commit()

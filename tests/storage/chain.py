@@ -1,11 +1,12 @@
 """Well-formed blocks for storage tests: real headers, seals, links and log tiles."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from typing import Any
 
 from consensus import codec
-from storage import keys
+from storage import keys, pagelog
 from storage.blocks import BODY_TAG
 from storage.check import SEAL_TAG, expected_tiles, merkle_root
 from storage.commit import BlockCommit
@@ -14,6 +15,20 @@ from storage.store import Store
 
 NETWORK = sha256(b"network").digest()
 OTHER_NETWORK = sha256(b"another network").digest()
+
+
+def change(key: bytes, before: bytes | None, after: bytes | None) -> dict[str, Any]:
+    """Return how a commit changes one page, by a patch that replaces all of it."""
+    sizes = (0, pagelog.ALL, len(after or b""))
+    patch = b"".join(size.to_bytes(2, "big") for size in sizes) + (after or b"")
+    patch = b"" if after is None else patch
+    row = bytes((len(key),)) + key + len(patch).to_bytes(2, "big") + patch
+    return {"pages": [(key, after)], "pages_were": {key: before}, "page_patches": row}
+
+
+def lost(pairs: Sequence[tuple[bytes, bytes | None]]) -> list[bytes]:
+    """What a page lost is all of it."""
+    return [b"lost: " + before for before, _ in pairs]
 
 
 @dataclass
@@ -31,6 +46,7 @@ class Chain:
         """Return the body and the commit of the next block."""
         self.height += 1
         height = self.height
+        before = b"of %d" % (height - 1) if height > 1 else None
         payloads = [b"tx %d/%d" % (height, n) for n in range(self.transactions)]
         txids = [sha256(b"\x00" + payload).digest() for payload in payloads]
         header = codec.encode(
@@ -70,7 +86,7 @@ class Chain:
             results=results,
             log_tiles=list(self._tiles()),
             state=[(b"height", b"%d" % height), (b"at/%d" % height, b"x")],
-            state_pages=[(b"page", b"of %d" % height)],
+            **change(b"page", before, b"of %d" % height),
             state_root=state_root,
             state_height=height,
             log_size=len(self.leaves),
@@ -79,7 +95,7 @@ class Chain:
             index=[(keys.INDEX + b"by-height/%08d" % height, digest)],
             replaced=Replaced(
                 state=[(b"height", b"%d" % (height - 1))],
-                pages=[(b"page", b"lost by %d" % height)],
+                pages_lost=lost,
                 blocks=self.history_blocks,
             ),
         )

@@ -5,14 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from storage import keys
+from storage import keys, pagelog
 from storage.errors import Corrupt, StorageFailure
 from storage.fault import Plan, Step, open_faulty
 from storage.history import PRUNED_PER_BLOCK, History, Replaced
 from storage.store import Store
-from tests.storage.chain import NETWORK, Chain
+from tests.storage.chain import NETWORK, Chain, lost
 
 LETTERS = (keys.STATE_WAS, keys.PAGE_WAS, keys.WAS_AT)
+
+
+@pytest.fixture(autouse=True)
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every block stores its pages, so that each replaces one."""
+    monkeypatch.setattr(pagelog, "PAGES_MAX", 1)
 
 
 def commit(store: Store, chain: Chain, blocks: int | None) -> int:
@@ -21,9 +27,7 @@ def commit(store: Store, chain: Chain, blocks: int | None) -> int:
     before = b"%d" % (made.height - 1)
     replaced = None
     if blocks is not None:
-        replaced = Replaced(
-            state=[(b"height", before)], pages=[(b"\x00", b"page " + before)], blocks=blocks
-        )
+        replaced = Replaced(state=[(b"height", before)], pages_lost=lost, blocks=blocks)
     store.save([], bodies=[(made.digest, body)], sync=True)
     store.commit(replace(made, replaced=replaced))
     return made.height
@@ -44,9 +48,9 @@ def test_the_first_change_above_a_height_says_what_was_there(store: Store) -> No
         commit(store, chain, 100)
     for height in range(1, 6):
         assert store.state_after(b"height", height) == b"%d" % height
-        assert next(store.pages_after(b"\x00", height)) == b"page %d" % height
+        assert next(store.pages_after(b"page", height)) == b"lost: of %d" % height
     assert store.state_after(b"height", 6) is None
-    assert list(store.pages_after(b"\x00", 3)) == [b"page 3", b"page 4", b"page 5"]
+    assert list(store.pages_after(b"page", 3)) == [b"lost: of %d" % at for at in (3, 4, 5)]
     assert store.history() == History(2, 1, 6)
 
 
@@ -58,12 +62,14 @@ def test_no_key_reads_the_rows_of_another_that_begins_like_it(store: Store) -> N
     names = [b"a", b"a" + bytes(8), b"a" + b"\xff" * 8, b"a" + keys.be64(2), b""]
     state = [(name, b"of " + name) for name in names]
     pages = [(b"\x00", b"root"), (b"\x01\x00", b"first"), (b"\x02\x00", b"second")]
-    store.commit(replace(made, replaced=Replaced(state=state, pages=pages, blocks=9)))
+    replaced = Replaced(state=state, pages_lost=lost, blocks=9)
+    changes = {"pages": [(key, None) for key, _ in pages], "pages_were": dict(pages)}
+    store.commit(replace(made, replaced=replaced, page_patches=b"", **changes))
     for name, before in state:
         assert store.state_after(name, 1) == before
         assert store.state_after(name, 2) is None
     for name, before in pages:
-        assert list(store.pages_after(name, 1)) == [before]
+        assert list(store.pages_after(name, 1)) == [b"lost: " + before]
     assert store.state_after(b"b", 1) is None
 
 
@@ -78,7 +84,7 @@ def test_what_lies_further_back_than_asked_for_is_dropped(store: Store) -> None:
         for height in (7, 8, 9)
         for key in (
             keys.state_was(b"height") + keys.be64(height),
-            keys.PAGE_WAS + b"\x00" + keys.be64(height),
+            keys.PAGE_WAS + b"page" + keys.be64(height),
             keys.was_at(height),
         )
     )

@@ -7,11 +7,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
 from consensus import wire
-from storage import keys, migrate, schema
+from storage import keys, migrate, pagelog, schema
 from storage.check import check
 from storage.errors import (
     DataDirLocked,
@@ -27,16 +28,22 @@ from storage.schema import SCHEMA_VERSION, Schema
 from storage.store import Store
 from tests.storage.chain import NETWORK, OTHER_NETWORK, Chain, extend
 
-ROWS = 25_000
+ROWS = 50_000
 
 
 def make_old(data_dir: Path, blocks: int = 3) -> Chain:
     """Make a ledger in the founders' layout, as the software of that version wrote it."""
     chain = Chain()
-    with Store.open(data_dir, network=NETWORK, create=True) as store:
+    with (
+        patch.object(pagelog, "PAGES_MAX", 1),  # every block stored its pages
+        Store.open(data_dir, network=NETWORK, create=True) as store,
+    ):
         extend(store, chain, blocks)
     kv = LevelKV(data_dir / "kv", create=False)
-    kv.write([(keys.SCHEMA, wire.encode(Schema(1, NETWORK))), (keys.LOWEST, None)], sync=True)
+    unknown = [key for key, _ in kv.scan(keys.PAGE_LOG, keys.after(keys.PAGE_LOG))]
+    unknown += [keys.LOWEST, keys.PAGES]
+    founders = (keys.SCHEMA, wire.encode(Schema(1, NETWORK)))
+    kv.write([founders, *((key, None) for key in unknown)], sync=True)
     kv.close()
     return chain
 
@@ -72,7 +79,7 @@ def test_the_founders_layout_learns_its_lowest_height(tmp_path: Path) -> None:
         Store.open(tmp_path, network=NETWORK)
     assert (old.value.found, old.value.expected) == (1, SCHEMA_VERSION)
     done = migrate.migrate(tmp_path, network=NETWORK)
-    assert (done.found, done.target, len(done.steps)) == (1, 2, 1)
+    assert (done.found, done.target, len(done.steps)) == (1, 3, 2)
     with Store.open(tmp_path, network=NETWORK) as store:
         assert store.lowest() == 1
         extend(store, chain, 2)
@@ -90,7 +97,7 @@ def test_the_plan_changes_nothing(tmp_path: Path) -> None:
     make_old(tmp_path)
     before = pairs(tmp_path)
     planned = migrate.plan(tmp_path, network=NETWORK)
-    assert planned.steps == ("note the lowest height whose block is kept",)
+    assert planned.steps == tuple(step.say for step in STEPS)
     assert planned.copy_bytes > 0
     assert pairs(tmp_path) == before
     assert not (tmp_path / migrate.UPGRADE_NAME).exists()
@@ -148,21 +155,21 @@ def test_what_was_cut_short_opens_for_nobody_and_is_finished_by_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_old(tmp_path)
-    broken = (*STEPS, Step(2, 3, "fails", lambda kv: many(kv, fail_at=15_000)))
+    broken = (*STEPS, Step(3, 4, "fails", lambda kv: many(kv, fail_at=30_000)))
     with pytest.raises(OSError, match="power"):
-        migrate.migrate(tmp_path, network=NETWORK, target=3, steps=broken)
+        migrate.migrate(tmp_path, network=NETWORK, target=4, steps=broken)
     assert (version(tmp_path), len([k for k in pairs(tmp_path) if k[:3] == b"ux/"])) == (
-        3,
-        10_000,
+        4,
+        migrate.ROWS_PER_BATCH,
     )
-    for expected in (2, 3):
+    for expected in (3, 4):
         monkeypatch.setattr(schema, "SCHEMA_VERSION", expected)
         with pytest.raises(SchemaMismatch) as refused:
             Store.open(tmp_path, network=NETWORK)
-        assert refused.value.found == 2
+        assert refused.value.found == 3
     with pytest.raises(MigrationRefused, match="must end first"):
         migrate.migrate(tmp_path, network=NETWORK, target=1, steps=LONG)
-    again = migrate.migrate(tmp_path, network=NETWORK, target=3, steps=LONG)
+    again = migrate.migrate(tmp_path, network=NETWORK, target=4, steps=LONG)
     assert again.interrupted
     Store.open(tmp_path, network=NETWORK).close()
     assert len([key for key in pairs(tmp_path) if key[:3] == b"ux/"]) == ROWS
@@ -177,7 +184,7 @@ from tests.storage.test_migrate import STEPS, Step, many
 
 def killing(kv):
     for at, row in enumerate(many(kv)):
-        if at == 15_000:
+        if at == 30_000:
             os.kill(os.getpid(), signal.SIGKILL)
         yield row
 
@@ -187,8 +194,8 @@ def stage(word):
 
 if sys.argv[2] == "linking":
     migrate.sync_directory = lambda _path: os.kill(os.getpid(), signal.SIGKILL)
-steps = (*STEPS, Step(2, 3, "many rows", killing))
-migrate.migrate(Path(sys.argv[1]), network=NETWORK, target=3, steps=steps, stage=stage)
+steps = (*STEPS, Step(3, 4, "many rows", killing))
+migrate.migrate(Path(sys.argv[1]), network=NETWORK, target=4, steps=steps, stage=stage)
 """
 
 
@@ -203,12 +210,12 @@ def test_a_migration_survives_a_kill_at_every_stage(tmp_path: Path, where: str) 
         check=False,
     )
     assert ended.returncode == -signal.SIGKILL
-    done = migrate.migrate(tmp_path, network=NETWORK, target=3, steps=LONG)
+    done = migrate.migrate(tmp_path, network=NETWORK, target=4, steps=LONG)
     assert done.interrupted == (where == "within")
     found = pairs(tmp_path)
     assert len([key for key in found if key[:3] == b"ux/"]) == ROWS
     assert keys.MIGRATING not in found
-    assert version(tmp_path) == 3
+    assert version(tmp_path) == 4
     (snapshot,) = migrate.snapshots(tmp_path)
     assert version(snapshot) == 1
     assert list((tmp_path / migrate.UPGRADE_NAME).glob("*.partial")) == []

@@ -82,10 +82,16 @@ def test_another_networks_directory_is_refused(tmp_path: Path) -> None:
     Store.open(tmp_path, network=NETWORK).close()
 
 
+NEWER = schema.SCHEMA_VERSION + 1
+
+
 @pytest.mark.parametrize(
     ("record", "found"),
     [
-        (wire.encode(schema.Schema(schema.SCHEMA_VERSION + 1, NETWORK)), 3),
+        (
+            wire.encode(schema.Schema(schema.SCHEMA_VERSION + 1, NETWORK)),
+            schema.SCHEMA_VERSION + 1,
+        ),
         (b"not a schema", None),
         (None, None),
     ],

@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from node.ledger.accel import native, pure
-from node.ledger.accel.types import Backend, Items, Name, Range, Row
+from node.ledger.accel.types import Backend, Items, Name, Range, Row, StateUpdate
 from node.ledger.frame import Check, TransactionMalformed
-from node.ledger.pages import PageWrite, ReadPage
+from node.ledger.pages import ReadPage
 from node.ledger.payload import Opened
 
 __all__ = ["CHOICES", "CHUNK", "EMPTY_ROOT", "AcceleratorMissing", "Backend", "Items", "Range"]
@@ -123,7 +123,7 @@ def extend_frontier(size: int, peaks: bytes, leaves: Sequence[bytes]) -> bytes:
 
 def update_state(
     changes: Sequence[tuple[bytes, bytes | None]], read_page: ReadPage
-) -> tuple[bytes, list[PageWrite]]:
+) -> StateUpdate:
     return _in_force.backend.update_state(changes, read_page)
 
 

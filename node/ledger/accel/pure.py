@@ -13,10 +13,10 @@ import ed25519_zebra
 
 from consensus import codec
 from consensus.codec import Malformed
-from node.ledger import pages, undo
-from node.ledger.accel.types import Items, Name, Range, Row
+from node.ledger import pages, patch, undo
+from node.ledger.accel.types import Items, Name, Range, Row, StateUpdate
 from node.ledger.frame import Check, TransactionMalformed, slice_frame
-from node.ledger.pages import PageWrite, ReadPage
+from node.ledger.pages import ReadPage
 from node.ledger.payload import Opened, parse_frame
 
 NAME: Final[Name] = "pure"
@@ -130,10 +130,17 @@ def extend_frontier(size: int, peaks: bytes, leaves: Sequence[bytes]) -> bytes:
 
 def update_state(
     changes: Sequence[tuple[bytes, bytes | None]], read_page: ReadPage
-) -> tuple[bytes, list[PageWrite]]:
+) -> StateUpdate:
     if not changes:
         raise ValueError("no changes")
-    return pages.update(changes, read_page)
+    were: dict[bytes, bytes | None] = {}
+
+    def read(name: bytes) -> bytes | None:
+        page = were[name] = read_page(name)
+        return page
+
+    root, writes = pages.update(changes, read)
+    return root, writes, patch.row((key, were.get(key), after) for key, after in writes)
 
 
 def pages_lost(pairs: Sequence[tuple[bytes, bytes | None]]) -> list[bytes]:

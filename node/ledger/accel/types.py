@@ -17,6 +17,7 @@ Row = tuple[bytes, bytes | None]  # a stored pair; None deletes the key
 # as be32; and the value.
 Items = tuple[bytes, bytes, bytes, bytes]
 Range = tuple[int, int]  # hashes [start, end) of a list
+StateUpdate = tuple[bytes, list[PageWrite], bytes]  # root, pages, row of patches
 
 
 class Backend(Protocol):
@@ -80,8 +81,9 @@ class Backend(Protocol):
 
     def update_state(
         self, changes: Sequence[tuple[bytes, bytes | None]], read_page: ReadPage
-    ) -> tuple[bytes, list[PageWrite]]:
-        """Return the state tree's root after changes, and its page writes; see pages.py.
+    ) -> StateUpdate:
+        """Return the state tree's root after changes, its page writes (pages.py), and a row of
+        patches that make these pages out of what they were (patch.py).
 
         At least one change, no key twice.  Reads each page once.  Raises ``PageCorrupt``,
         and whatever ``read_page`` raises.
