@@ -361,7 +361,7 @@ def _rows(store: Store, letters: frozenset[bytes], floor: int, patched_from: int
     """Yield the rows of the ledger proper in key order; schema and tail are storage's own.
 
     What blocks up to ``floor`` replaced waits for its end and is passed over; so are patches up
-    to ``patched_from``.
+    to ``patched_from``, and rows of blocks that stored pages, which older layouts did without.
     """
     own = (keys.SCHEMA, keys.TAIL, keys.HISTORY, keys.LOWEST, keys.PAGES, keys.PRUNED)
     ended = dict.fromkeys(_HISTORY, floor) | {keys.PAGE_LOG: patched_from}
@@ -371,4 +371,5 @@ def _rows(store: Store, letters: frozenset[bytes], floor: int, patched_from: int
         if key[:1] in letters
         and key not in own
         and (key[:1] not in ended or int.from_bytes(key[-8:], "big") > ended[key[:1]])
+        and not (key[:1] == keys.PAGE_LOG and len(value) == len(keys.be64(0)))
     )

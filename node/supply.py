@@ -97,7 +97,7 @@ class Supply:
         """
         # First, even when the body is here: a known digest under another height or parent
         # is still a lie.
-        if self.at_hand(proposal):
+        if self.check(proposal):
             return True
         task = self._tasks.get(proposal.digest)
         if task is None:

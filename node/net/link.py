@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import cast
 
+from node.bell import Bell
 from node.net.faults import LinkLost
 from node.net.limits import NetLimits
 
@@ -28,9 +29,7 @@ class Connection(asyncio.Protocol):
         self._writing_paused = False
         self._over = False
         self._cause: Exception | None = None
-        self._reader: asyncio.Future[None] | None = None
-        self._give_up_s = 0.0  # when the reader has waited long enough
-        self._watch: asyncio.TimerHandle | None = None
+        self._bell = Bell()  # for the reader
         self.on_writable: Callable[[], None] | None = None
         """Called when the peer has read enough of what was written."""
         self._closed = asyncio.Event()
@@ -51,7 +50,7 @@ class Connection(asyncio.Protocol):
         if self._unread_bytes >= self._limits.unread_bytes_max and not self._reading_paused:
             self._reading_paused = True
             self._open_transport().pause_reading()
-        self._wake_reader()
+        self._bell.ring()
 
     def pause_writing(self) -> None:
         self._writing_paused = True
@@ -96,7 +95,10 @@ class Connection(asyncio.Protocol):
         """Return the next bytes; raise ``LinkLost`` at the end or after ``timeout_ms``."""
         if not self._chunks:
             if not self._over:
-                await self._arrival(timeout_ms)
+                self._bell.silence()
+                await self._bell.wait(timeout_ms / 1000)
+                if not self._chunks and not self._over:
+                    raise LinkLost("silent", f"for {timeout_ms} ms")
             if not self._chunks:
                 raise LinkLost("closed") from self._cause
         chunk = self._chunks.popleft()
@@ -127,48 +129,10 @@ class Connection(asyncio.Protocol):
         """Return when the event loop is done with the transport."""
         await self._closed.wait()
 
-    # --- waiting -----------------------------------------------------------------------------
-
-    async def _arrival(self, timeout_ms: int) -> None:
-        """Return when there is something to read or nothing more to come.
-
-        One timer a connection, set anew only when it fires: a timeout for each read would cost
-        more than most frames.
-        """
-        assert self._reader is None, "one reader at a time"
-        loop = asyncio.get_running_loop()
-        self._give_up_s = loop.time() + timeout_ms / 1000
-        if self._watch is not None and self._watch.when() > self._give_up_s:
-            self._watch.cancel()
-            self._watch = None
-        if self._watch is None:
-            self._watch = loop.call_at(self._give_up_s, self._look, timeout_ms)
-        self._reader = loop.create_future()
-        try:
-            await self._reader
-        finally:
-            self._reader = None
-
-    def _look(self, timeout_ms: int) -> None:
-        self._watch = None
-        if self._reader is None or self._reader.done():
-            return
-        loop = self._reader.get_loop()
-        if loop.time() >= self._give_up_s:
-            self._reader.set_exception(LinkLost("silent", f"for {timeout_ms} ms"))
-        else:
-            self._watch = loop.call_at(self._give_up_s, self._look, timeout_ms)
-
-    def _wake_reader(self) -> None:
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_result(None)
-
     def _end(self) -> None:
         self._over = True
-        self._wake_reader()
-        if self._watch is not None:
-            self._watch.cancel()
-            self._watch = None
+        self._bell.ring()
+        self._bell.close()
 
     def _open_transport(self) -> asyncio.Transport:
         assert self._transport is not None, "used before the transport was there"

@@ -85,11 +85,13 @@ def test_a_stopped_directory_goes_to_the_older_layout_and_back(network: Cluster)
     network.stop(2)
     assert operator.offline("db", "migrate", "--dry-run")["steps"] == []
     back = operator.offline("db", "migrate", "--to", 1)
-    assert (back["from"], back["to"], len(back["steps"])) == (SCHEMA_VERSION, 1, 1)
+    assert (back["from"], back["to"]) == (SCHEMA_VERSION, 1)
+    assert len(back["steps"]) == SCHEMA_VERSION - 1
     dry = operator.offline("db", "migrate", "--dry-run")
     assert (dry["from"], dry["to"]) == (1, SCHEMA_VERSION)
     operator.offline("db", "migrate", "--undo", exit_code=10)
-    assert operator.offline("db", "migrate", "--undo", "--yes")["restored"].endswith("schema-2")
+    restored = operator.offline("db", "migrate", "--undo", "--yes")["restored"]
+    assert restored.endswith(f"schema-{SCHEMA_VERSION}")
     assert operator.offline("db", "migrate", "--forget", "--yes") == {"removed": 1}
     operator.offline("db", "migrate", "--undo", "--yes", exit_code=82)
     network.start(2)

@@ -100,9 +100,3 @@ async def test_closed_it_leaves_no_timer(monkeypatch: pytest.MonkeyPatch) -> Non
         await waiting
     bell.close()
     assert [each.cancelled() for each in timers.pending] == [True]
-    await asyncio.ensure_future(_rung(bell))
-
-
-async def _rung(bell: Bell) -> None:
-    bell.ring()
-    await bell.wait(FOR_EVER_S)

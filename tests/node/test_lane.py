@@ -8,6 +8,18 @@ import pytest
 from node.lane import Lane
 
 
+class Slow:
+    """A job that says when it has begun, and ends when it is let."""
+
+    def __init__(self, done: list[str]) -> None:
+        self.begun, self.go, self._done = threading.Event(), threading.Event(), done
+
+    def __call__(self) -> None:
+        self.begun.set()
+        self.go.wait()
+        self._done.append("slow")
+
+
 async def test_jobs_are_done_in_order_on_one_thread_of_its_name() -> None:
     lane, done = Lane("a-lane"), []
 
@@ -35,39 +47,29 @@ async def test_what_a_job_raises_reaches_whoever_waits_and_the_next_is_done() ->
 
 
 async def test_a_job_cancelled_before_its_turn_is_not_done_and_one_that_runs_ends() -> None:
-    lane, begun, go, done = Lane("a-lane"), threading.Event(), threading.Event(), []
-
-    def slow() -> None:
-        begun.set()
-        go.wait()
-        done.append("slow")
-
+    lane, done = Lane("a-lane"), []
+    slow = Slow(done)
     running = lane.run(slow)
-    await asyncio.to_thread(begun.wait)
+    await asyncio.to_thread(slow.begun.wait)
     waiting = lane.run(done.append, "cancelled")
     last = lane.run(done.append, "last")
     waiting.cancel()
     running.cancel()
-    go.set()
+    slow.go.set()
     await last
     lane.close()
     assert done == ["slow", "last"]
 
 
 async def test_closing_waits_for_what_was_given() -> None:
-    lane, begun, go, done = Lane("a-lane"), threading.Event(), threading.Event(), []
-
-    def slow() -> None:
-        begun.set()
-        go.wait()
-        done.append("slow")
-
+    lane, done = Lane("a-lane"), []
+    slow = Slow(done)
     waiting = lane.run(slow)
-    await asyncio.to_thread(begun.wait)
+    await asyncio.to_thread(slow.begun.wait)
     closing = threading.Thread(target=lane.close)
     closing.start()
     assert not done
-    go.set()
+    slow.go.set()
     closing.join()
     assert done == ["slow"]
     await waiting
