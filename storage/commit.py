@@ -10,6 +10,7 @@ height already moved.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Final
 
 from consensus import wire
 from storage import history, keys, pagelog
@@ -18,6 +19,8 @@ from storage.history import Replaced
 from storage.kv import Readable
 from storage.pagelog import PageLog, View
 from storage.reader import Reader
+
+VIEWS: Final = 8  # heights for whose snapshots pages are at hand
 
 Pairs = Sequence[tuple[bytes, bytes | None]]
 Batch = list[tuple[bytes, bytes | None]]
@@ -102,13 +105,12 @@ class BlockWriter:
         self._source = source
         self._settles = settles
         self.log = PageLog(source)
-        self._applied = source.get(keys.APPLIED)
         newest = View(self.log.newer, pagelog.newest_height(source))
-        self._views = {self._applied: newest}
+        self._views = {source.get(keys.APPLIED): newest}
 
     def view_in(self, snapshot: Readable) -> View | None:
         """Return the pages that are newer than the stored ones in a snapshot just taken; None
-        when two blocks have come since."""
+        when ``VIEWS`` blocks have come since."""
         return self._views.get(snapshot.get(keys.APPLIED))
 
     def batch(self, block: BlockCommit) -> Batch:
@@ -130,12 +132,9 @@ class BlockWriter:
         if floor is not None and floor < kept_above:
             kept_above = pagelog.base_at(self._source, floor)
         batch += log.dropped(kept_above)
-        # A snapshot finds its pages on whichever side of the batch it was taken.
-        self._views = {
-            self._applied: self._views[self._applied],
-            applied: View(log.newer, height),
-        }
-        self._applied = applied
+        # Before the batch is written: a snapshot finds its pages on either side of it.
+        kept = list(self._views.items())[1 - VIEWS :]
+        self._views = dict([*kept, (applied, View(log.newer, height))])
         return batch
 
 

@@ -316,12 +316,15 @@ class Store(Reader):
 
         Whatever patches there are go: they, or what they are for, have turned out wrong.
         """
-        rows: list[tuple[bytes, bytes | None]] = [(keys.PAGE + key, raw) for key, raw in pages]
-        rows += [(key, None) for key, _ in self.raw_rows(keys.PAGE_LOG)]
-        rows += [(keys.PAGES, keys.be64(only_at)), *history.ended(self._kv, only_at)]
-        if not self.mend(rows, only_at=only_at):
-            return False
         with self._writing():
+            applied = self.applied()
+            if applied is None or applied.height != only_at:
+                return False
+            rows = [(keys.PAGE + key, raw) for key, raw in pages]
+            rows += [(key, None) for key, _ in self.raw_rows(keys.PAGE_LOG)]
+            rows += [(keys.PAGES, keys.be64(only_at)), *history.ended(self._kv, only_at)]
+            self._kv.write(rows, sync=True)
+            self._kv_syncs += 1
             self._blocks = BlockWriter(self._kv, self._settles)
         return True
 
