@@ -117,8 +117,8 @@ class BlockWriter:
         """Return everything the block writes and drops; when it cannot be written, it was the
         last one."""
         height, log = block.height, self.log
-        batch, applied = _rows(block), wire.encode(block.applied())
-        batch.append((keys.APPLIED, applied))
+        batch = batch_of(block)
+        _, applied = batch[-1]
         lost: list[tuple[bytes, bytes]] = []
         if block.state_height == height:
             settle = None if self._settles is None else self._settles(height)
@@ -158,7 +158,9 @@ def follows(ledger: Reader, block: BlockCommit) -> bool:
     return True
 
 
-def _rows(commit: BlockCommit) -> Batch:
+def batch_of(commit: BlockCommit) -> Batch:
+    """Return what the block writes whatever was there before, the applied height last: all but
+    pages and history."""
     height = commit.height
     batch: Batch = [
         (keys.block(height), wire.encode(commit.row())),
@@ -170,4 +172,5 @@ def _rows(commit: BlockCommit) -> Batch:
     batch += [(keys.STATE + key, value) for key, value in commit.state]
     batch += [(keys.TRANSACTION + txid, row) for txid, row in commit.transactions]
     batch += commit.index
+    batch.append((keys.APPLIED, wire.encode(commit.applied())))
     return batch

@@ -277,7 +277,8 @@ def _rows(
     dry = Book(store, book._genesis)
     dry._store = _Catcher(store, caught)  # type: ignore[assignment]
     dry.apply(body, digest=digest, certificate=b"", position=body.header.height)
-    return [(key, value) for key, value in commits.batch_of(caught[0]) if value is not None]
+    batch = commits.BlockWriter(store._kv, None).batch(caught[0])
+    return [(key, value) for key, value in batch if value is not None]
 
 
 class _Catcher:
