@@ -7,7 +7,7 @@ import pytest
 
 from node.keys import NodeKeys
 from node.ledger import accel, merkle, transaction
-from tests.bench import drive, flame, loads, run, wire
+from tests.bench import drive, flame, loads, micro, run, wire
 from tests.bench.feeder import Feeder, Job, read
 from tests.bench.loads import Author, Content
 from tests.bench.micro import Size, compare
@@ -178,3 +178,11 @@ def test_loads_of_a_cluster_are_picked_by_name():
     assert scenario.picked(["pbft-4-one", "pbft-4-dead", "raft-3-one"]) == ["one", "dead"]
     assert scenario.picked(["pbft-4-batch"]) == ["batch"]
     assert scenario.picked(["pbft-4", "pbft-4-distinct"]) == []
+
+
+def test_the_way_from_bytes_to_disk_is_measured_beside_the_same_rows_alone(tmp_path: Path):
+    size = Size(rounds=1, batches=1, blocks=2, filler_rows=100)
+    found = micro.pipeline(micro.ground(), size, tmp_path)
+    assert found["intake"]["us"] > 0
+    commit = found["block_commit"]
+    assert commit["over_limit"] == pytest.approx(commit["us"] / commit["limit_us"])
