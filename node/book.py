@@ -117,7 +117,7 @@ class Book:
         self.network = genesis.network
         self.parameters: Parameters = genesis.parameters
         self._origin_state = genesis_state(genesis)
-        self._tree = StateTree(self._read_page)
+        self._tree = StateTree(store.page, self._read_pages)
         self._pages_read: dict[bytes, bytes | None] = {}  # of the block being applied
         self._shared: dict[bytes, bytes | None] = {}
         self.tip = self._load_tip()
@@ -219,9 +219,10 @@ class Book:
         assert 0 <= era.epoch - self.era.epoch <= 1, "at most one era begins with a block"
         return era
 
-    def _read_page(self, key: bytes) -> bytes | None:
-        raw = self._pages_read[key] = self._store.page(key)
-        return raw
+    def _read_pages(self, names: list[bytes]) -> list[bytes | None]:
+        pages = self._store.pages(names)
+        self._pages_read.update(zip(names, pages, strict=True))
+        return pages
 
     def _replaced(
         self, commit: BlockCommit, seen: dict[bytes, bytes | None]

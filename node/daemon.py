@@ -21,6 +21,7 @@ from node.diskspace import room_to_start
 from node.errors import ChartsealError
 from node.http.api import Runner, build_api, build_ops
 from node.keys import NodeKeys
+from node.learning import learn
 from node.ledger import accel
 from node.ledger.genesis import GENESIS_BYTES_MAX, Genesis, GenesisInvalid
 from node.life import Life
@@ -213,6 +214,7 @@ async def supervise(parts: Parts, stop: asyncio.Event) -> None:
         asyncio.create_task(parts.snapshots.shelf.run(), name="snapshots"),
         asyncio.create_task(parts.snapshots.take(), name="state-sync"),
         asyncio.create_task(parts.scrub.run(), name="scrub"),
+        asyncio.create_task(learn(parts.service.store), name="learning"),
         asyncio.create_task(parts.explainer.run(), name="why"),
         asyncio.create_task(eventloop.collect_when_quiet(parts.quiet), name="collector"),
         asyncio.create_task(parts.life.run(), name="life"),

@@ -110,6 +110,9 @@ class NodeCollector(Collector):
         disk.add_metric(["kv"], sizes["kv_bytes"])
         disk.add_metric(["segments"], sizes["segment_bytes"])
         yield disk
+        known = sizes["keys_known"]
+        yield _gauge("store_keys_known", "1: new keys are known for new without a look.", known)
+        yield _gauge("store_keys_bytes", "Memory that this takes.", sizes["keys_bytes"])
         syncs = {**self._service.store.syncs(), "mark": self._replica.counters.marks}
         yield _labelled(
             "store_syncs", "Times that the disk was waited for, by file.", "kind", syncs

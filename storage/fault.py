@@ -10,7 +10,7 @@ Steps of ``Store.save``: ``segment_append``, ``segment_sync``, then ``batch_writ
 synced, ``batch_sync``.  ``Store.commit`` has the last two.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -78,6 +78,12 @@ class FaultyKV:
 
     def snapshot(self, *, apart: bool = False) -> KVSnapshot:
         return self._inner.snapshot(apart=apart)
+
+    def learn(self, rest: Callable[[], None]) -> None:
+        self._inner.learn(rest)
+
+    def knows(self) -> tuple[bool, int]:
+        return self._inner.knows()
 
     def approximate_bytes(self) -> int:
         return self._inner.approximate_bytes()

@@ -7,7 +7,7 @@ next process; batches become durable in the order they were written.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 
@@ -51,6 +51,13 @@ class KV(Readable, Protocol):
 
         ``apart``: damage that is met in it is told to the reader and does not end writing.
         """
+
+    def learn(self, rest: Callable[[], None]) -> None:
+        """Do once, beside reading and writing, what makes later reads cheap; ``rest`` is called
+        between two steps and may raise.  Answers are the same without it."""
+
+    def knows(self) -> tuple[bool, int]:
+        """Return whether ``learn`` has ended well, and the bytes of memory that it takes."""
 
     def approximate_bytes(self) -> int:
         """Return about how many bytes the store occupies on disk."""
@@ -106,6 +113,12 @@ class MemoryKV(MemorySnapshot):
     def snapshot(self, *, apart: bool = False) -> MemorySnapshot:
         del apart  # memory meets no damage
         return MemorySnapshot(dict(self._pairs))
+
+    def learn(self, rest: Callable[[], None]) -> None:
+        """Memory has nothing to learn."""
+
+    def knows(self) -> tuple[bool, int]:
+        return True, 0
 
     def approximate_bytes(self) -> int:
         return sum(len(key) + len(value) for key, value in self._pairs.items())

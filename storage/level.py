@@ -12,23 +12,32 @@ unsynced write was under way) is not damage and opens normally.
 
 import errno
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 import plyvel
 
+from storage import keys as letters
 from storage.errors import Corrupt, DataDirLocked, DataDirMissing, DiskFull, StorageFailure
+from storage.known import KnownKeys
 from storage.latch import Latch
 
 CACHE_BYTES_MAX: Final = 64 << 20
 # With 16 MiB compaction took 10 % of a core after a minute at 2000 tx/s and rising, and the
 # median commit 390 ms; with 32 MiB it stays at 5 % and 60 ms.  64 MiB: longer stalls.
 WRITE_BUFFER_BYTES: Final = 32 << 20
-TABLE_BYTES_MAX: Final = 8 << 20
-OPEN_FILES_MAX: Final = 512
+# Small tables: what a new one overlaps below it is written anew with it.  Four members wrote
+# 600 MB at compaction for 318,000 records each, and 1,000 MB with tables of 8 MiB.
+TABLE_BYTES_MAX: Final = 2 << 20
+OPEN_FILES_MAX: Final = 2048  # some 50 KB of index and filter each
 BLOOM_BITS_PER_KEY: Final = 10  # about 1 % false positives, 1.25 bytes a key
+
+# Of these each block asks for new ones: see ``known``.
+_MOSTLY_NEW: Final = (letters.STATE, letters.TRANSACTION)
+LEARNED_AT_ONCE: Final = 1024
 
 # LevelDB hands on the system's words and no number.
 _FULL: Final = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT))
@@ -38,15 +47,21 @@ _ENGINE_ERRORS: Final = (plyvel.Error, OSError)
 class _Reader:
     """Reads on a database or a snapshot; both are plyvel objects with the same two calls."""
 
-    def __init__(self, source: Any, path: Path, latch: Latch) -> None:
+    def __init__(self, source: Any, path: Path, latch: Latch, known: KnownKeys) -> None:
         self._source = source
         self._path = path
         self._latch = latch
+        self._known = known
 
     def _failure(self, error: Exception, doing: str) -> StorageFailure:
         return self._latch.trip(_translate(error, doing, self._path))
 
     def get(self, key: bytes) -> bytes | None:
+        if key.startswith(_MOSTLY_NEW):
+            if self._known.lacks(key):
+                return None
+            if self._known.full:
+                return self.get_many([key])[0]
         try:
             value: bytes | None = self._source.get(key, verify_checksums=True)
         except _ENGINE_ERRORS as error:
@@ -54,11 +69,23 @@ class _Reader:
         return value
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        get = self._source.get
+        """Ask for keys in their order through one iterator: 7 to 13 us for each, beside 4 to 11
+        of a ``Get``, but no table is counted out for it (see ``known``)."""
+        lacks = self._known.lacks
+        ordered = sorted(
+            key for key in keys if not (key.startswith(_MOSTLY_NEW) and lacks(key))
+        )
+        found: dict[bytes, bytes] = {}
         try:
-            return [get(key, verify_checksums=True) for key in keys]
+            if ordered:
+                with self._source.raw_iterator(verify_checksums=True) as at:
+                    for key in ordered:
+                        at.seek(key)
+                        if at.valid() and at.key() == key:
+                            found[key] = at.value()
         except _ENGINE_ERRORS as error:
             raise self._failure(error, "reading") from error
+        return [found.get(key) for key in keys]
 
     def scan(
         self, lo: bytes, hi: bytes, *, reverse: bool = False, limit: int | None = None
@@ -99,6 +126,17 @@ class _Reader:
 class LevelSnapshot(_Reader):
     """A consistent view; holds back compaction of what it can see until closed."""
 
+    def names(self, lo: bytes, hi: bytes, count: int) -> Iterator[list[bytes]]:
+        """Yield the keys ``lo <= key < hi``, ``count`` at a time, leaving the cache alone."""
+        try:
+            with self._source.iterator(
+                start=lo, stop=hi, include_value=False, verify_checksums=True, fill_cache=False
+            ) as pairs:
+                while found := list(islice(pairs, count)):
+                    yield found
+        except _ENGINE_ERRORS as error:
+            raise self._failure(error, "scanning") from error
+
     def close(self) -> None:
         self._source.close()
 
@@ -113,7 +151,8 @@ class LevelKV(_Reader):
     def __init__(self, path: Path, *, create: bool, latch: Latch | None = None) -> None:
         # CURRENT is the file LevelDB itself looks for; asking here keeps a missing
         # directory from reading like a damaged one.
-        if not create and not (path / "CURRENT").exists():
+        there = (path / "CURRENT").exists()
+        if not create and not there:
             raise DataDirMissing(path)
         try:
             database = plyvel.DB(
@@ -131,10 +170,34 @@ class LevelKV(_Reader):
             if "lock " in str(error) or "already held" in str(error):
                 raise DataDirLocked(path, None) from error
             raise _translate(error, "opening", path) from error
-        super().__init__(database, path, latch or Latch())
+        super().__init__(database, path, latch or Latch(), KnownKeys())
+        if not there:
+            self._known.completed()
+
+    def learn(self, rest: Callable[[], None]) -> None:
+        """Get to know every key that is asked for mostly in vain; until then all of them are
+        looked up.  Beside reading and writing; ``rest`` is called between two steps, and may
+        raise.  Damage that is met ends it, and nothing else.
+        """
+        with closing(self.snapshot(apart=True)) as view:
+            for letter in _MOSTLY_NEW:
+                for keys in view.names(letter, letters.after(letter), LEARNED_AT_ONCE):
+                    self._known.add(keys)
+                    if self._known.full:
+                        return
+                    rest()
+        self._known.completed()
+
+    def knows(self) -> tuple[bool, int]:
+        """Return whether absent keys are known without a look, and the bytes that it takes."""
+        return self._known.complete, self._known.bytes_held()
 
     def write(self, puts: Iterable[tuple[bytes, bytes | None]], *, sync: bool) -> None:
         self._latch.check()
+        puts = list(puts)
+        self._known.add(
+            key for key, value in puts if value is not None and key.startswith(_MOSTLY_NEW)
+        )
         batch = self._source.write_batch(sync=sync)
         put, delete = batch.put, batch.delete
         for key, value in puts:
@@ -150,7 +213,7 @@ class LevelKV(_Reader):
     def snapshot(self, *, apart: bool = False) -> LevelSnapshot:
         latch = Latch() if apart else self._latch
         try:
-            return LevelSnapshot(self._source.snapshot(), self._path, latch)
+            return LevelSnapshot(self._source.snapshot(), self._path, latch, self._known)
         except _ENGINE_ERRORS as error:
             raise self._failure(error, "taking a snapshot of") from error
 

@@ -24,7 +24,8 @@ Crash: the row is part of its block's batch, pages and ``base`` are part of the 
 The next start puts the patches on again.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
 from consensus.frozen import dataclass
@@ -39,6 +40,7 @@ RECENT_PAGES_MAX: Final = 4096  # 2 MB
 RECENT_BLOCKS_MIN: Final = 16
 RECENT_BLOCKS_MAX: Final = 64
 DROPPED_PER_BLOCK: Final = 4
+HELD_PAGES_MAX: Final = 49_152  # stored pages kept in memory, some 30 MB
 ALL: Final = 0xFFFF
 _BASE_BYTES: Final = 8
 
@@ -223,6 +225,7 @@ class PageLog:
         self._source = source
         self._noted = source.get(keys.PAGES) is not None
         self._changed, self._stood = load(source)
+        self._held: OrderedDict[bytes, bytes] = OrderedDict()
         base, height = stored_base(source), newest_height(source)
         self.newer = Newer(base, dict(self._changed), height)
         patches = source.scan(keys.page_log(base + 1), keys.after(keys.PAGE_LOG))
@@ -232,9 +235,39 @@ class PageLog:
 
     def page(self, key: bytes) -> bytes | None:
         """Return a page as of the newest block."""
-        if key in self._changed:
-            return self._changed[key]
-        return self._source.get(keys.PAGE + key)
+        return self._changed[key] if key in self._changed else self._stored(key)
+
+    def _stored(self, key: bytes) -> bytes | None:
+        held = self._held.get(key)
+        return self._source.get(keys.PAGE + key) if held is None else held
+
+    def pages(self, page_keys: Sequence[bytes]) -> list[bytes | None]:
+        """Return pages as of the newest block, on the thread that commits.
+
+        What is read is held: another thread might hold a page that was just stored anew.
+        """
+        changed, held = self._changed, self._held
+        found: Changed = {}
+        for key in page_keys:
+            if key in changed:
+                found[key] = changed[key]
+            elif key in held:
+                found[key] = held[key]
+        unread = [key for key in page_keys if key not in found]
+        if unread:
+            stored = self._source.get_many([keys.PAGE + key for key in unread])
+            found.update(zip(unread, stored, strict=True))
+            self._hold(zip(unread, stored, strict=True))
+        return [found[key] for key in page_keys]
+
+    def _hold(self, pages: Iterable[Pair]) -> None:
+        held = self._held
+        for key, page in pages:
+            held.pop(key, None)
+            if page is not None:
+                held[key] = page
+        while len(held) > HELD_PAGES_MAX:
+            held.popitem(last=False)
 
     def step(self, height: int, block: PageChanges, *, settle: bool | None = None) -> Step:
         """Return what block ``height`` writes; go on from there, for a block whose batch fails
@@ -267,6 +300,7 @@ class PageLog:
         settled = [(key, stood[key], self._changed[key]) for key in sorted(stood)]
         result = [(keys.PAGE + key, now) for key, _, now in settled]
         result += [(keys.page_log(height), keys.be64(height)), (keys.PAGES, keys.be64(height))]
+        self._hold(self._changed.items())
         self._changed, self._stood, self._log_bytes, self._noted = {}, {}, 0, True
         self.newer = Newer(height, {}, height)
         return Step(result, settled)

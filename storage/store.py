@@ -344,6 +344,10 @@ class Store(Reader):
     def page(self, key: bytes) -> bytes | None:
         return self._blocks.log.page(key)
 
+    def pages(self, page_keys: Sequence[bytes]) -> list[bytes | None]:
+        """Return pages of the state tree, for the thread that commits."""
+        return self._blocks.log.pages(page_keys)
+
     def iter_pages(self) -> Iterator[tuple[bytes, bytes]]:
         with self.snapshot() as view:
             yield from view.iter_pages()
@@ -352,15 +356,22 @@ class Store(Reader):
         """Yield every raw pair there is, checksums verified: for checking and export."""
         return self._kv.scan(b"", b"\xff")
 
+    def learn(self, rest: Callable[[], None]) -> None:
+        """See ``KV.learn``."""
+        self._kv.learn(rest)
+
     def sizes(self) -> dict[str, int]:
-        """Return figures for metrics: bytes on disk, segment files, height, log leaves."""
-        applied = self.applied()
+        """Return figures for metrics: bytes on disk, segment files, height, log leaves, whether
+        keys are known (``KV.knows``) and in how many bytes."""
+        applied, (known, known_bytes) = self.applied(), self._kv.knows()
         return {
             "kv_bytes": self._kv.approximate_bytes(),
             "segment_bytes": self._segments.bytes_total(),
             "segments": len(self._segments.numbers()),
             "height": 0 if applied is None else applied.height,
             "log_size": 0 if applied is None else applied.log_size,
+            "keys_known": int(known),
+            "keys_bytes": known_bytes,
         }
 
     def syncs(self) -> dict[str, int]:

@@ -41,7 +41,7 @@ mod chartseal_native {
 
     /// Counts up whenever a function's name, arguments or answers change.
     #[pymodule_export]
-    const ABI: u32 = 6;
+    const ABI: u32 = 7;
 
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -176,12 +176,12 @@ mod chartseal_native {
     /// Return the state tree's root after changes of (key, value or None), the page writes and a
     /// row of what makes these pages out of what they were.
     ///
-    /// `read_page` is called with the name of each page that is needed, once.
+    /// `read_pages` is called with the names of the pages that are needed on each level, each once.
     #[pyfunction]
     fn update_state<'py>(
         py: Python<'py>,
         changes: Vec<Pair>,
-        read_page: &Bound<'py, PyAny>,
+        read_pages: &Bound<'py, PyAny>,
     ) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyList>, Bound<'py, PyBytes>)> {
         if changes.is_empty() {
             return Err(PyValueError::new_err("no changes"));
@@ -195,10 +195,11 @@ mod chartseal_native {
             if wanted.is_empty() {
                 break;
             }
-            let pages = wanted
-                .iter()
-                .map(|name| Ok(read_page.call1((PyBytes::new(py, name),))?.extract()?))
-                .collect::<PyResult<Vec<Option<PyBackedBytes>>>>()?;
+            let names = PyList::new(py, wanted.iter().map(|name| PyBytes::new(py, name)))?;
+            let pages: Vec<Option<PyBackedBytes>> = read_pages.call1((names,))?.extract()?;
+            if pages.len() != wanted.len() {
+                return Err(PyValueError::new_err("one page for each name is due"));
+            }
             py.detach(|| {
                 update.give(pages.iter().map(|page| page.as_deref().map(<[u8]>::to_vec)).collect())
             })

@@ -35,6 +35,7 @@ _LEAF_BYTES: Final = 64
 
 Change = tuple[bytes, bytes]  # path, hash of the new value or NOTHING to delete
 ReadPage = Callable[[bytes], bytes | None]
+ReadPages = Callable[[list[bytes]], list[bytes | None]]
 PageWrite = tuple[bytes, bytes | None]
 
 
@@ -137,6 +138,11 @@ def decode_page(raw: bytes, path: bytes, depth: int) -> list[Node]:
             slots[index] = raw[at : at + 32]
             at += 32
     return slots
+
+
+def one_by_one(read_page: ReadPage) -> ReadPages:
+    """Return how several pages are read where only single ones can be."""
+    return lambda names: [read_page(name) for name in names]
 
 
 def stored_page(read_page: ReadPage, path: bytes, depth: int) -> bytes:

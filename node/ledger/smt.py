@@ -28,9 +28,11 @@ from node.ledger.pages import (
     PageCorrupt,
     PageWrite,
     ReadPage,
+    ReadPages,
     decode_page,
     hash_of,
     levels_of,
+    one_by_one,
     page_key,
     stored_page,
 )
@@ -146,8 +148,10 @@ def verify_state(root: bytes, key: bytes, value: bytes | None, proof: StateProof
 class StateTree:
     """The tree over stored pages.  Holds no state of its own: what was written is the tree."""
 
-    def __init__(self, read_page: ReadPage) -> None:
+    def __init__(self, read_page: ReadPage, read_pages: ReadPages | None = None) -> None:
+        """``read_pages``: several at once, where that is cheaper than one by one."""
         self._read_page = read_page
+        self._read_pages = read_pages or one_by_one(read_page)
 
     def root(self) -> bytes:
         """Return the root; 32 zero bytes when there is no key."""
@@ -170,7 +174,7 @@ class StateTree:
         """Like ``update``, with a row of patches for the pages as they were (``patch.row``)."""
         if not changes:
             return self.root(), [], b""
-        return accel.update_state(list(changes.items()), self._read_page)
+        return accel.update_state(list(changes.items()), self._read_pages)
 
     def prove(self, key: bytes) -> StateProof:
         """Return the proof of what the tree holds for ``key``, present or absent.

@@ -30,6 +30,7 @@ from node.ledger.pages import (
     decode_page,
     hash_of,
     levels_of,
+    one_by_one,
     page_key,
     stored_page,
 )
@@ -135,7 +136,7 @@ def _subtree(prefix: int, depth: int, rows: Sequence[Row]) -> Node:
     if len(rows) < 2:
         return paths[0] + sha256(rows[0][1]).digest() if rows else NOTHING
     pages: dict[bytes, bytes] = {}
-    _, writes, _ = accel.update_state(list(rows), pages.get)
+    _, writes, _ = accel.update_state(list(rows), one_by_one(pages.get))
     pages.update((key, page) for key, page in writes if page is not None)
     return _node_at(pages.get, paths[0], depth)[0]
 

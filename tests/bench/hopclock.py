@@ -46,7 +46,7 @@ HOPS: Final[dict[str, tuple[str, ...]]] = {
     "order: persist": ("node.replica:Replica._write",),
     "apply": ("node.book:Book.apply",),
     "apply: execute": ("node.book:execute",),
-    "apply: state tree": ("node.ledger.smt:StateTree.update",),
+    "apply: state tree": ("node.ledger.smt:StateTree.update_patched",),
     "apply: Merkle log": ("node.ledger.tiles:TileLog.extend", "node.ledger.tiles:TileLog.root"),
     "apply: rows": ("storage.store:Store.commit",),
     "LevelDB: write": ("storage.level:LevelKV.write",),

@@ -29,6 +29,7 @@ from nacl.signing import VerifyKey  # noqa: E402
 
 from node.ledger import accel, crypto, transaction  # noqa: E402
 from node.ledger.accel import native, pure  # noqa: E402
+from node.ledger.pages import one_by_one  # noqa: E402
 from node.ledger.smt import StateTree  # noqa: E402
 from node.ledger.tiles import TileLog  # noqa: E402
 from node.ledger.transaction import Op, Payload  # noqa: E402
@@ -141,8 +142,8 @@ def state() -> dict[str, float]:
     changes: list[tuple[bytes, bytes | None]] = [
         (b"%d" % at, b"w") for at in range(0, 20_000, 20)
     ]
-    fast = us_each(len(changes), lambda: native.update_state(changes, stored.get))
-    slow = us_each(len(changes), lambda: pure.update_state(changes, stored.get))
+    fast = us_each(len(changes), lambda: native.update_state(changes, one_by_one(stored.get)))
+    slow = us_each(len(changes), lambda: pure.update_state(changes, one_by_one(stored.get)))
     return {"state us per change": fast, "state, pure / native": slow / fast}
 
 

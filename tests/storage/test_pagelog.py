@@ -1,6 +1,6 @@
 """Pages written behind: whichever block settles, readers see what each block made of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -101,6 +101,46 @@ def test_every_view_sees_the_pages_of_its_height(
     for height, view in views:
         agrees(view, writer.past[height])
         view.close()
+
+
+@pytest.mark.parametrize("held", [0, 3, 100])
+def test_what_is_held_in_memory_is_what_is_stored(
+    store: Store, monkeypatch: pytest.MonkeyPatch, held: int
+) -> None:
+    monkeypatch.setattr(pagelog, "PAGES_MAX", 5)
+    monkeypatch.setattr(pagelog, "HELD_PAGES_MAX", held)
+    writer, random = Writer(11), Random(11)
+    for _ in range(60):
+        writer.commit(store)
+        pages = writer.past[-1]
+        asked = [b"page %d" % at for at in random.sample(range(14), 6)]
+        assert store.pages(asked) == [pages.get(key) for key in asked]
+        agrees(store, pages)
+    assert len(settled_at(store)) > 8
+
+
+def test_a_held_page_is_read_from_disk_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = Writer(12)
+    with Store.open(tmp_path, network=NETWORK, create=True) as store:
+        for _ in range(20):
+            writer.commit(store)
+        monkeypatch.setattr(pagelog, "PAGES_MAX", 1)
+        writer.commit(store)
+    there = sorted(writer.past[-1])
+    with Store.open(tmp_path, network=NETWORK) as store:
+        read: list[bytes] = []
+        get_many = store._kv.get_many
+
+        def noting(asked: Sequence[bytes]) -> list[bytes | None]:
+            read.extend(asked)
+            return get_many(asked)
+
+        monkeypatch.setattr(store._kv, "get_many", noting)
+        for _ in range(3):
+            assert store.pages(there) == [writer.past[-1][key] for key in there]
+        assert read == [keys.PAGE + key for key in there]
 
 
 def test_a_start_puts_the_patches_on_again(

@@ -23,7 +23,7 @@ from typing import Final
 from node.ledger.accel import native, pure
 from node.ledger.accel.types import Backend, Items, Name, Range, Row, StateUpdate
 from node.ledger.frame import Check, TransactionMalformed
-from node.ledger.pages import ReadPage
+from node.ledger.pages import ReadPages
 from node.ledger.payload import Opened
 
 __all__ = ["CHOICES", "CHUNK", "EMPTY_ROOT", "AcceleratorMissing", "Backend", "Items", "Range"]
@@ -122,9 +122,9 @@ def extend_frontier(size: int, peaks: bytes, leaves: Sequence[bytes]) -> bytes:
 
 
 def update_state(
-    changes: Sequence[tuple[bytes, bytes | None]], read_page: ReadPage
+    changes: Sequence[tuple[bytes, bytes | None]], read_pages: ReadPages
 ) -> StateUpdate:
-    return _in_force.backend.update_state(changes, read_page)
+    return _in_force.backend.update_state(changes, read_pages)
 
 
 def pages_lost(pairs: Sequence[tuple[bytes, bytes | None]]) -> list[bytes]:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from node.ledger.accel import pure
 from node.ledger.accel.types import Items, Name, Range, Row, StateUpdate
 from node.ledger.frame import Check, TransactionMalformed
-from node.ledger.pages import PageCorrupt, ReadPage
+from node.ledger.pages import PageCorrupt, ReadPages
 from node.ledger.payload import Op, Opened, Payload, Transaction
 
 try:
@@ -20,7 +20,7 @@ except ImportError:
 
 NAME: Final[Name] = "native"
 RELEASES_LOCK: Final = True
-ABI: Final = 6  # the wheel's own constant must be the same; see native/README.md
+ABI: Final = 7  # the wheel's own constant must be the same; see native/README.md
 
 _wheel: Any = _found
 _HASH_BYTES: Final = 32
@@ -99,10 +99,10 @@ def extend_frontier(size: int, peaks: bytes, leaves: Sequence[bytes]) -> bytes:
 
 
 def update_state(
-    changes: Sequence[tuple[bytes, bytes | None]], read_page: ReadPage
+    changes: Sequence[tuple[bytes, bytes | None]], read_pages: ReadPages
 ) -> StateUpdate:
     try:
-        after: StateUpdate = _wheel.update_state(changes, read_page)
+        after: StateUpdate = _wheel.update_state(changes, read_pages)
     except _wheel.PageDamaged as damage:
         raise PageCorrupt(str(damage)) from damage
     return after

@@ -16,7 +16,7 @@ from consensus.codec import Malformed
 from node.ledger import pages, patch, undo
 from node.ledger.accel.types import Items, Name, Range, Row, StateUpdate
 from node.ledger.frame import Check, TransactionMalformed, slice_frame
-from node.ledger.pages import ReadPage
+from node.ledger.pages import ReadPages
 from node.ledger.payload import Opened, parse_frame
 
 NAME: Final[Name] = "pure"
@@ -129,14 +129,14 @@ def extend_frontier(size: int, peaks: bytes, leaves: Sequence[bytes]) -> bytes:
 
 
 def update_state(
-    changes: Sequence[tuple[bytes, bytes | None]], read_page: ReadPage
+    changes: Sequence[tuple[bytes, bytes | None]], read_pages: ReadPages
 ) -> StateUpdate:
     if not changes:
         raise ValueError("no changes")
     were: dict[bytes, bytes | None] = {}
 
     def read(name: bytes) -> bytes | None:
-        page = were[name] = read_page(name)
+        page = were[name] = read_pages([name])[0]
         return page
 
     root, writes = pages.update(changes, read)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Literal, Protocol
 
 from node.ledger.frame import Check, TransactionMalformed
-from node.ledger.pages import PageWrite, ReadPage
+from node.ledger.pages import PageWrite, ReadPages
 from node.ledger.payload import Opened
 
 Name = Literal["native", "pure"]
@@ -80,13 +80,13 @@ class Backend(Protocol):
         ...
 
     def update_state(
-        self, changes: Sequence[tuple[bytes, bytes | None]], read_page: ReadPage
+        self, changes: Sequence[tuple[bytes, bytes | None]], read_pages: ReadPages
     ) -> StateUpdate:
         """Return the state tree's root after changes, its page writes (pages.py), and a row of
         patches that make these pages out of what they were (patch.py).
 
-        At least one change, no key twice.  Reads each page once.  Raises ``PageCorrupt``,
-        and whatever ``read_page`` raises.
+        At least one change, no key twice.  Reads each page once, those of a level together
+        where the backend can.  Raises ``PageCorrupt``, and whatever ``read_pages`` raises.
         """
         ...
 

@@ -252,10 +252,12 @@ def test_state_updates_have_the_same_root_reads_and_writes(
 ) -> None:
     stored = Pages()
     for batch in batches:
-        expected = pure.update_state(list(batch.items()), stored.read)
+        expected = pure.update_state(list(batch.items()), pages.one_by_one(stored.read))
         asked = sorted(stored.asked)
         stored.asked = []
-        assert native.update_state(list(batch.items()), stored.read) == expected
+        assert (
+            native.update_state(list(batch.items()), pages.one_by_one(stored.read)) == expected
+        )
         assert sorted(stored.asked) == asked
         stored.asked = []
         for name, page in expected[1]:
@@ -270,8 +272,8 @@ def test_a_large_state_has_the_same_pages_after_every_batch() -> None:
     keys = [b"%d" % number for number in range(4_000)]
     for _ in range(8):
         batch = [(key, random.choice([None, b"a", b"b"])) for key in random.sample(keys, 900)]
-        after = native.update_state(batch, stored.get)
-        assert after == pure.update_state(batch, stored.get)
+        after = native.update_state(batch, pages.one_by_one(stored.get))
+        assert after == pure.update_state(batch, pages.one_by_one(stored.get))
         for name, page in after[1]:
             stored.pop(name, None)
             if page is not None:
@@ -283,7 +285,7 @@ def test_a_large_state_has_the_same_pages_after_every_batch() -> None:
 def test_damaged_pages_are_refused_in_the_same_words() -> None:
     stored = Pages()
     changes = [(name, b"v") for name in NAMES]
-    for name, page in pure.update_state(changes, stored.get)[1]:
+    for name, page in pure.update_state(changes, pages.one_by_one(stored.get))[1]:
         assert page is not None
         stored[name] = page
     later = [(name, b"w") for name in NAMES]
@@ -304,7 +306,7 @@ def test_damaged_pages_are_refused_in_the_same_words() -> None:
 
 def refusal(backend: accel.Backend, changes: list[tuple[bytes, bytes]], stored: Pages) -> str:
     try:
-        backend.update_state(changes, stored.get)
+        backend.update_state(changes, pages.one_by_one(stored.get))
     except pages.PageCorrupt as damage:
         return str(damage)
     return ""
@@ -315,7 +317,7 @@ def test_a_failing_read_ends_the_update_with_its_own_error(each_backend: str) ->
         raise OSError("the disk failed")
 
     with pytest.raises(OSError, match="the disk failed"):
-        accel.update_state([(b"k", b"v")], fail)
+        accel.update_state([(b"k", b"v")], pages.one_by_one(fail))
 
 
 # --- transactions -------------------------------------------------------------------------

@@ -17,7 +17,7 @@ def test_the_pages_of_each_block_come_out_of_its_patches(
     stored: dict[bytes, bytes] = {}
     for block in blocks:
         changes = [(b"%d" % k, None if v is None else b"%d" % v) for k, v in block.items()]
-        _, writes, row = pure.update_state(changes, stored.get)
+        _, writes, row = pure.update_state(changes, pages.one_by_one(stored.get))
         base, layer = decode(bytes(8) + row)
         assert base == 0
         assert set(layer) == {key for key, _ in writes}
