@@ -194,17 +194,17 @@ class LevelKV(_Reader):
 
     def write(self, puts: Iterable[tuple[bytes, bytes | None]], *, sync: bool) -> None:
         self._latch.check()
-        puts = list(puts)
-        self._known.add(
-            key for key, value in puts if value is not None and key.startswith(_MOSTLY_NEW)
-        )
         batch = self._source.write_batch(sync=sync)
         put, delete = batch.put, batch.delete
+        mostly_new = []
         for key, value in puts:
             if value is None:
                 delete(key)
             else:
                 put(key, value)
+                if key[:1] in _MOSTLY_NEW:
+                    mostly_new.append(key)
+        self._known.add(mostly_new)  # before they are there
         try:
             batch.write()
         except _ENGINE_ERRORS as error:

@@ -228,12 +228,12 @@ class Bench:
         plan, curve = self._plan, []
         ramp = Ramp(load.start, steps_max=plan.steps_max, factor=plan.factor)
         while (rate := ramp.next_rate()) is not None:
-            figures = self._tried(load, rate, plan.step_s)
+            figures = self.tried(load, rate, plan.step_s)
             curve.append(figures)
             ramp.took(Step(rate, _kept(figures)))
         rate = ramp.promising or max(item["tx_per_s"] for item in curve) * 0.9
         for _ in range(4):
-            figures = self._tried(load, rate, plan.confirm_s)
+            figures = self.tried(load, rate, plan.confirm_s)
             if Step(rate, _kept(figures)).sustained:
                 break
             rate = min(rate * 0.9, figures["tx_per_s"])
@@ -241,11 +241,12 @@ class Bench:
         figures["sustained"] = Step(figures["offered_per_s"], _kept(figures)).sustained
         figures["ops_per_s"] = figures["tx_per_s"] * content.ops
         figures["commitments_per_s"] = figures["tx_per_s"] * content.commitments
-        points = [_point(item) for item in [*curve, figures]]
+        points = [point(item) for item in [*curve, figures]]
         return {"saturation": figures, "curve": points}
 
-    def _tried(self, load: Load, rate: float, seconds: float) -> dict[str, Any]:
-        figures = self.step(load, rate, seconds)
+    def tried(self, load: Load, rate: float, seconds: float | None = None) -> dict[str, Any]:
+        """Like ``step``, then wait until nothing is left of it, and say what came of it."""
+        figures = self.step(load, rate, seconds or self._plan.step_s)
         self.settle()
         kept = "kept up" if Step(rate, _kept(figures)).sustained else "fell behind"
         said = f" ({figures['said']})" if figures["said"] else ""
@@ -313,7 +314,7 @@ def _kept(figures: dict[str, Any]) -> float:
     return float(figures["kept_per_s"]) if figures["drained"] else 0.0
 
 
-def _point(figures: dict[str, Any]) -> dict[str, Any]:
+def point(figures: dict[str, Any]) -> dict[str, Any]:
     """Return one point of the curve."""
     latency = figures["latency_ms"]
     return {

@@ -15,6 +15,7 @@ from typing import Any, Final
 from node.errors import ChartsealError
 from storage.errors import StorageError
 from tests.bench import net as networks
+from tests.bench import turns
 from tests.bench.loads import Content
 from tests.bench.measure import Bench, Feed, Load, Plan
 from tests.bench.net import Net, Setup
@@ -39,8 +40,8 @@ LOADS: Final[dict[str, Load]] = {
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """``loads`` by suffix, in order; ``latency``: also half load and one client, for the
-    first; ``bury``: at the end the first load is repeated, then once
-    more with the last member dead."""
+    first; ``bury``: at the end the first load is repeated with all members and with one dead,
+    in turns."""
 
     name: str
     group: str
@@ -128,19 +129,12 @@ def run(
 def _buried(
     bench: Bench, scenario: Scenario, about: dict[str, Any]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Measure the first load again, kill the last member, and measure it once more.
-
-    Again, because the ledger has grown since, and the machine is another one by the minute:
-    what a dead member costs shows against the cell just before its death.
-    """
-    first = LOADS[scenario.loads[0]]
-    print(f"  {scenario.name}-alive", flush=True)
-    yield f"{scenario.name}-alive", bench.cell(first, latency=False) | about
-    print(f"  {scenario.name}-dead", flush=True)
-    bench.net.bury(bench.net.live[-1])
-    gap_s = bench.first_commit_s()
-    cell = bench.cell(first, latency=False)
-    yield f"{scenario.name}-dead", cell | about | {"fault": "dead", "gap_s": gap_s}
+    """Measure the first load once more, on the ledger as it is by now, with all members and
+    with the last one dead."""
+    print(f"  {scenario.name}-alive and {scenario.name}-dead, in turns", flush=True)
+    alive, dead = turns.alive_and_dead(bench, LOADS[scenario.loads[0]])
+    yield f"{scenario.name}-alive", alive | about
+    yield f"{scenario.name}-dead", dead | about | {"fault": "dead"}
 
 
 def why_not(scenario: Scenario, directory: Path) -> str | None:
