@@ -134,6 +134,8 @@ class LevelSnapshot(_Reader):
             ) as pairs:
                 while found := list(islice(pairs, count)):
                     yield found
+                with suppress(StopIteration):  # as in _drain: is there damage behind the last?
+                    pairs.prev()
         except _ENGINE_ERRORS as error:
             raise self._failure(error, "scanning") from error
 
