@@ -28,6 +28,7 @@ LIMITS: Final = (
     ("api_burst", 1_000_000),
     ("api_streams_max", 4096),
 )
+LEARN_S: Final = 600.0
 LIAR_SCRIPT: Final = Path(__file__).with_name("liar.py")
 SAMPLER_SCRIPT: Final = Path(__file__).with_name("sampled.py")
 
@@ -135,6 +136,15 @@ class Net:
             self.cluster.start(at)
         for at in starting:
             self.cluster.wait_ready(at, 120)
+        if self.setup.keys:
+            self._learned()
+
+    def _learned(self) -> None:
+        """Wait until members know what there is, as they do some time after each start."""
+        deadline = time.monotonic() + LEARN_S
+        while not all(self.page(at)["chartseal_store_keys_known"] for at in self.live):
+            assert time.monotonic() < deadline, "keys are not learned"
+            time.sleep(1)
 
     def bury(self, at: int) -> None:
         """End a member as a power cut would; it counts no longer."""
