@@ -9,6 +9,7 @@ that were compacted as they grew.
 import os
 import shutil
 import time
+from pathlib import Path
 from typing import Final
 
 from node.bodies import Body
@@ -18,6 +19,8 @@ from node.ledger import block as blocks
 from node.ledger import transaction
 from node.ledger.genesis import Genesis
 from node.ledger.transaction import Op, Payload, Transaction
+from storage.layout import KV_NAME
+from storage.live import live_tables
 from storage.store import Store
 
 ANCHORS: Final = 500  # in one transaction
@@ -33,10 +36,24 @@ def fill(cluster: Cluster, genesis: Genesis, keys: int) -> None:
         while (missing := keys - book.tip.height * PER_BLOCK * ANCHORS) > 0:
             count = min(PER_BLOCK, -(-missing // ANCHORS))
             _block(store, book, genesis, count, now_ms + book.tip.height)
+    drop_unfinished(first / KV_NAME)
     for at in range(1, len(cluster.members)):
         target = cluster.node_dir(at) / "data"
         shutil.copytree(first, target, copy_function=_copy, dirs_exist_ok=True)
         (target / "LOCK").unlink(missing_ok=True)
+
+
+def drop_unfinished(kv: Path) -> None:
+    """Remove tables that a compaction had not finished when the store was closed.
+
+    Each member's LevelDB would write its next table under that number, and linked it would be
+    one file for all of them: a member died of SIGBUS when another one cut it short.
+    """
+    live = live_tables(kv / (kv / "CURRENT").read_text().strip())
+    assert live is not None, "a database that was just closed has a manifest"
+    for table in kv.glob("*.ldb"):
+        if int(table.stem) not in live:
+            table.unlink()
 
 
 def _copy(source: str, target: str) -> str:

@@ -12,6 +12,7 @@ from consensus.types import Proposal
 from node.keys import NodeKeys
 from node.ledger import accel
 from node.ledger import block as blocks
+from storage.level import LevelKV
 from tests.bench import keyspace, liar
 from tests.bench.loads import Content
 from tests.bench.measure import Bench, Feed, Load, Plan
@@ -59,3 +60,17 @@ def test_a_step_counts_what_was_applied_and_what_it_cost(tmp_path: Path):
         lines = bench.step(Load(Content("anchors", 1), mode="lines"), 60, 0.3, probes=False)
         single = bench.step(Load(Content("anchors", 1), mode="single"), 60, 0.3, probes=False)
         assert (lines["accepted"], single["accepted"]) == (18, 18)
+
+
+def test_what_a_compaction_left_unfinished_is_not_copied(tmp_path: Path):
+    kv = LevelKV(tmp_path / "kv", create=True)
+    kv.write([(b"a", b"1")], sync=True)
+    kv.close()
+    LevelKV(tmp_path / "kv", create=False).close()  # the row is in a table now
+    tables = set((tmp_path / "kv").glob("*.ldb"))
+    (tmp_path / "kv" / "000999.ldb").write_bytes(b"half a table")
+    keyspace.drop_unfinished(tmp_path / "kv")
+    assert set((tmp_path / "kv").glob("*.ldb")) == tables != set()
+    kv = LevelKV(tmp_path / "kv", create=False)
+    assert kv.get(b"a") == b"1"
+    kv.close()
