@@ -41,6 +41,8 @@ async def surely(
         while not job.done():
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait({job})
+        if not job.cancelled():
+            job.exception()  # taken note of: nobody is left who wants to hear it
         raise
 
 
