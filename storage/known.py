@@ -42,6 +42,15 @@ def _patterns() -> list[int]:
 _BITS_OF: Final = _patterns()
 
 
+def _absent(filters: "list[tuple[array[int], int]]", key: bytes) -> bool:
+    place = hash(key)
+    bits = _BITS_OF[place >> 40 & _PATTERNS - 1]
+    for words, mask in filters:  # noqa: SIM110 - 0.4 us, all() of a generator 0.8
+        if words[place & mask] & bits == bits:
+            return False
+    return True
+
+
 class KnownKeys:
     """Keys that may be there.  It says nothing until it was told that it has been ``complete``.
 
@@ -71,11 +80,14 @@ class KnownKeys:
         self._complete = True
 
     def add(self, keys: Iterable[bytes]) -> None:
-        """Add keys, before they are there."""
+        """Add keys, before they are there; one that may be there already takes no more room:
+        rows that are written again and again would fill it."""
         with self._adding:
-            if self._full:
-                return
             for key in keys:
+                if self._full:
+                    return
+                if not _absent(self._filters, key):
+                    continue
                 if not self._room and not self._grow():
                     return
                 self._room -= 1
@@ -100,12 +112,7 @@ class KnownKeys:
         filters = self._filters
         if self._full:  # after the look at them: they are dropped after it is said
             return False
-        place = hash(key)
-        bits = _BITS_OF[place >> 40 & _PATTERNS - 1]
-        for words, mask in filters:  # noqa: SIM110 - 0.4 us, all() of a generator 0.8
-            if words[place & mask] & bits == bits:
-                return False
-        return True
+        return _absent(filters, key)
 
     def bytes_held(self) -> int:
         return sum(8 * len(words) for words, _ in self._filters)

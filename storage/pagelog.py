@@ -235,9 +235,9 @@ class PageLog:
 
     def page(self, key: bytes) -> bytes | None:
         """Return a page as of the newest block."""
-        return self._changed[key] if key in self._changed else self._stored(key)
-
-    def _stored(self, key: bytes) -> bytes | None:
+        changed = self._changed  # another one once the next block settles
+        if key in changed:
+            return changed[key]
         held = self._held.get(key)
         return self._source.get(keys.PAGE + key) if held is None else held
 

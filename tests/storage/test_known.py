@@ -46,6 +46,16 @@ def test_most_of_what_was_not_added_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sum(map(kept.lacks, absent)) > 9_800
 
 
+def test_a_key_that_is_written_again_takes_no_more_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(known, "FIRST_KEYS", 1 << 10)
+    there = [Random(number).randbytes(33) for number in range(500)]
+    kept = told(*[there] * 100)
+    assert kept.bytes_held() == 2 << 10
+    assert not any(map(kept.lacks, there))
+
+
 def test_it_says_nothing_before_it_is_complete() -> None:
     kept = KnownKeys()
     kept.add([b"a"])
