@@ -316,6 +316,7 @@ class Book:
             pages=step.pages,
             pages_were=self._pages_read,
             page_patches=step.patches,
+            differ=accel.page_rows,
             state_root=step.root,
             state_height=step.height,
             log_size=self._log.size,

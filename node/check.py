@@ -48,6 +48,7 @@ from storage.kv import KV
 from storage.layout import KV_NAME
 from storage.level import LevelKV
 from storage.segments import Segments
+from storage.slots import NoPage
 from storage.store import Store
 
 FINDINGS_MAX: Final = 1000
@@ -59,17 +60,17 @@ _WORDS: Final[dict[bytes, tuple[Code, str]]] = {
     keys.SEAL: (Code.SEAL_WRONG, "seal"),
     keys.TILE: (Code.TILE_WRONG, "tile"),
     keys.STATE: (Code.LEDGER_WRONG, "state value"),
-    keys.PAGE: (Code.LEDGER_WRONG, "state page"),
+    keys.NODE: (Code.LEDGER_WRONG, "state page"),
     keys.PAGE_LOG: (Code.LEDGER_WRONG, "patches of state pages"),
     keys.TRANSACTION: (Code.LEDGER_WRONG, "transaction row"),
     keys.INDEX: (Code.LEDGER_WRONG, "index row"),
     keys.STATE_WAS: (Code.LEDGER_WRONG, "older state value"),
-    keys.PAGE_WAS: (Code.LEDGER_WRONG, "older state page"),
+    keys.PAGES_WERE: (Code.LEDGER_WRONG, "older state pages"),
     keys.WAS_AT: (Code.LEDGER_WRONG, "list of older rows"),
     keys.APPLIED[:1]: (Code.APPLIED_WRONG, "applied record"),
 }
-# What blocks replaced, up to the height in the last eight bytes of each key.
-_HISTORY: Final = frozenset({keys.STATE_WAS, keys.PAGE_WAS, keys.WAS_AT})
+# What blocks replaced.
+_HISTORY: Final = frozenset({keys.STATE_WAS, keys.PAGES_WERE, keys.WAS_AT})
 # Rows that one block writes and no later one changes: comparable after half a replay.
 _SETTLED: Final = frozenset({keys.BLOCK, keys.HEIGHT_OF, keys.SEAL, keys.TRANSACTION})
 
@@ -323,12 +324,13 @@ class _Audit:
             if root != row.state_root:
                 detail = f"pairs give {root.hex()[:16]}, block says {row.state_root.hex()[:16]}"
                 yield _wrong(f"state root of block {row.height}", detail)
-            built = ((keys.PAGE + key, page) for key, page in pages.scan(b"", b"\xff" * 34))
-            stored = ((keys.PAGE + key, page) for key, page in self._store.iter_pages())
+            built = pages.scan(b"", b"\xff" * 34)
             yield from (
-                _wrong(f"state page {key[1:].hex()}", f"built from its pairs: {how}")
-                for key, how in differences(stored, built)
+                _wrong(f"state page {key.hex()}", f"built from its pairs: {how}")
+                for key, how in differences(self._store.iter_pages(), built)
             )
+        except NoPage as damage:
+            yield _wrong(f"state {damage.where}", damage.what)
         finally:
             pages.close()
 
@@ -353,6 +355,11 @@ class _Audit:
             yield Finding(code, f"{word} {key[1:].hex()[:80]}", f"executed again: {how}")
 
 
+def _height(key: bytes) -> int:
+    """Return the height in a key of what blocks replaced or patched."""
+    return int.from_bytes(key[1:9] if key[:1] == keys.PAGES_WERE else key[-8:], "big")
+
+
 def _wrong(where: str, detail: str) -> Finding:
     return Finding(Code.LEDGER_WRONG, where, detail)
 
@@ -370,6 +377,6 @@ def _rows(store: Store, letters: frozenset[bytes], floor: int, patched_from: int
         for key, value in store.scan_all()
         if key[:1] in letters
         and key not in own
-        and (key[:1] not in ended or int.from_bytes(key[-8:], "big") > ended[key[:1]])
+        and (key[:1] not in ended or _height(key) > ended[key[:1]])
         and not (key[:1] == keys.PAGE_LOG and len(value) == len(keys.be64(0)))
     )

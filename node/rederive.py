@@ -9,14 +9,18 @@ Invariant: rows are written only at the height that they were computed for.
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from node.ledger import accel, merkle
 from node.ledger.tiles import TILE_BYTES
 from node.roots import DIRTY_PREFIX, LEAF_PREFIX, build_pages, differences
-from storage import keys
+from storage import keys, slots
 from storage.level import LevelKV
 from storage.reader import Reader
+from storage.slots import NoPage
 from storage.store import Store
+
+_END: Final = b"\xff" * 34  # behind every page key
 
 Rows = list[tuple[bytes, bytes | None]]
 
@@ -95,18 +99,25 @@ def pages_again(store: Store) -> bool | None:
         try:
             if build_pages(view, pages) != applied.state_root:
                 return False
-            built = pages.scan(b"", b"\xff" * 34)
-            if next(differences(view.iter_pages(), built), None) is None:
+            if _are(view, pages):
                 return True
-            # Stored pages as they are now: what patches there are may be what is wrong.
-            built = pages.scan(b"", b"\xff" * 34)
+            # The rows as they are now: what patches there are may be what is wrong.
+            built = slots.rows_of(pages.scan(b"", _END))
             rows: Rows = [
-                (key, None if how == "not expected" else pages.get(key))
-                for key, how in differences(view.iter_stored_pages(), built)
+                (key, slots.take_apart(pages.get(key[1:-1])).get(key[-1]))
+                for key, _ in differences(view.raw_rows(keys.NODE), built)
             ]
         finally:
             pages.close()
     return True if store.replace_pages(rows, only_at=applied.height) else None
+
+
+def _are(view: Reader, pages: LevelKV) -> bool:
+    """Return whether the view's pages, patches put on, are these."""
+    try:
+        return next(differences(view.iter_pages(), pages.scan(b"", _END)), None) is None
+    except NoPage:
+        return False
 
 
 def _write(store: Store, rows: Rows, height: int) -> bool | None:

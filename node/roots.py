@@ -26,6 +26,7 @@ from storage.check import Code, Finding, Verifier
 from storage.errors import Corrupt
 from storage.level import LevelKV
 from storage.reader import Reader
+from storage.slots import NoPage
 
 DIRTY_PREFIX: Final = b"dirty/"
 LEAF_PREFIX: Final = b"leaf/"
@@ -158,6 +159,8 @@ def state_findings(
             built = pages.scan(b"", b"\xff" * 34)
             for key, how in differences(store.iter_pages(), built):
                 yield Finding(Code.LEDGER_WRONG, f"state page {key.hex()}", how)
+        except NoPage as damage:
+            yield Finding(Code.LEDGER_WRONG, f"state {damage.where}", damage.what)
         finally:
             pages.close()
 

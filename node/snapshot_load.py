@@ -18,9 +18,9 @@ from typing import Final
 
 from consensus import codec, wire
 from node.book import LEAF_PREFIX, TxRow
+from node.ledger import accel, frame
 from node.ledger import block as blocks
 from node.ledger import checkpoint as checkpoints
-from node.ledger import frame
 from node.ledger.families import evidence as evidences
 from node.ledger.families.evidence import EvidenceRow
 from node.ledger.lineage import Link
@@ -120,7 +120,14 @@ class _Loader:
 
     def state(self) -> None:
         """Put down the state and the pages of its tree."""
-        tree = StateTree(lambda key: self._store.get(keys.PAGE + key))
+        were: dict[bytes, bytes | None] = {}
+
+        def read(names: list[bytes]) -> list[bytes | None]:
+            pages = self._store.pages(names)
+            were.update(zip(names, pages, strict=True))
+            return pages
+
+        tree = StateTree(lambda name: read([name])[0], read)
         root = tree.root()
         for number in range(self._manifest.log_chunks, self._manifest.chunks):
             pairs = StateChunk.decode(self._chunk(number)).pairs()
@@ -129,8 +136,10 @@ class _Loader:
             except PageCorrupt as error:
                 raise SnapshotRefused(str(error)) from error
             rows: list[Pair] = [(keys.STATE + key, value) for key, value in sorted(pairs)]
-            rows += [(keys.PAGE + key, page) for key, page in pages]
+            settled = [(key, were.get(key), page) for key, page in pages]
+            rows += accel.page_rows(keys.NODE, settled)
             self._store.put(rows)
+            were.clear()
             self._evidence += [
                 pair for pair in pairs if pair[0].startswith(evidences.STATE_PREFIX)
             ]

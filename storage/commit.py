@@ -19,6 +19,7 @@ from storage.history import Replaced
 from storage.kv import Readable
 from storage.pagelog import PageLog, View
 from storage.reader import Reader
+from storage.slots import Differ
 
 VIEWS: Final = 8  # heights for whose snapshots pages are at hand
 
@@ -45,6 +46,7 @@ class BlockCommit:
     pages: Pairs  # of the state tree
     pages_were: Mapping[bytes, bytes | None]  # what they were; not there: no page
     page_patches: bytes  # what makes the ones out of the others, see ``pagelog``
+    differ: Differ  # which rows of a page change
     state_root: bytes
     state_height: int
     log_size: int  # leaves, the seal included

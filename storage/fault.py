@@ -60,6 +60,11 @@ class FaultyKV:
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         return self._inner.get_many(keys)
 
+    def get_under(
+        self, prefixes: Sequence[bytes], limit: int
+    ) -> list[list[tuple[bytes, bytes]]]:
+        return self._inner.get_under(prefixes, limit)
+
     def scan(
         self, lo: bytes, hi: bytes, *, reverse: bool = False, limit: int | None = None
     ) -> Iterator[tuple[bytes, bytes]]:

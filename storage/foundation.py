@@ -22,7 +22,7 @@ from typing import Final
 
 from consensus import wire
 from consensus.types import Delete, DeleteRange, Put, Record
-from storage import keys, schema
+from storage import keys, schema, slots
 from storage.blocks import Applied, append_body
 from storage.errors import StorageFailure
 from storage.level import LevelKV
@@ -61,6 +61,10 @@ class Foundation:
     def get(self, key: bytes) -> bytes | None:
         """Return a row that was put."""
         return self._kv.get(key)
+
+    def pages(self, page_keys: Sequence[bytes]) -> list[bytes | None]:
+        """Return pages of the state tree that were put."""
+        return slots.pages(self._kv, page_keys)
 
     def finish(self, applied: Applied, body: bytes) -> None:
         """State where the ledger stands, with the body of that block, and make all durable."""

@@ -1,9 +1,16 @@
 """What blocks replaced: enough to read state and state tree as they were at an older height.
 
 When block h changes a state key that existed, one row keeps the value before.  When it settles
-(``pagelog``), one row for each stored page that it replaces keeps what that page lost, as bytes
-that only the caller understands.  What did not exist before leaves no row: the older tree, read
-from the rows of its pages, says that it was not there.  So a fresh key costs its pages only.
+(``pagelog``), rows of some ``CHUNK_BYTES`` keep what the stored pages lost that it replaces, as
+bytes that only the caller understands.  What did not exist before leaves no row: the older
+tree, read from the rows of its pages, says that it was not there.  So a fresh key costs its
+pages only.
+
+    o   height be64, first page key    for each page, in order of their keys:
+                                       u8 size, page key, be16 size, what it lost
+
+By height and not by page, for what is written side by side is never written again by LevelDB
+for what lies around it, and goes again as it came.
 
 Owns: these rows, which heights they suffice for, and their end: each block drops at most
 ``PRUNED_PER_BLOCK`` old blocks' rows, in its own batch.  Refuses: to know what a page is.
@@ -12,7 +19,7 @@ were applied without history (by an older version, or with history off) end it: 
 at the next block that is applied with history.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from consensus.frozen import dataclass
@@ -21,6 +28,7 @@ from storage.errors import Corrupt
 from storage.kv import Readable
 
 PRUNED_PER_BLOCK: Final = 2
+CHUNK_BYTES: Final = 4096
 
 Pair = tuple[bytes, bytes]
 PagesLost = Callable[[Sequence[tuple[bytes, bytes | None]]], list[bytes]]
@@ -76,16 +84,50 @@ def bounds(source: Readable) -> History | None:
 
 def state_after(source: Readable, key: bytes, height: int) -> bytes | None:
     """Return what the first block above ``height`` that changed ``key`` replaced, or None."""
-    return next((raw for _, raw in _rows(source, keys.state_was(key), height, 1)), None)
+    name = keys.state_was(key)
+    found = source.scan(name + keys.be64(height + 1), name + b"\xff" * 8, limit=1)
+    return next((raw for _, raw in found), None)
 
 
 def pages_after(source: Readable, page_key: bytes, height: int) -> Iterator[bytes]:
-    """Yield what the blocks above ``height`` took from a page, oldest block first."""
-    return (raw for _, raw in _rows(source, keys.PAGE_WAS + page_key, height, None))
+    """Yield what the blocks above ``height`` took from a page, oldest block first; raises
+    ``Corrupt``.  Two looks for each block that settled since."""
+    end = keys.after(keys.PAGES_WERE)
+    at = keys.pages_were(height + 1)
+    while (first := next(source.scan(at, end, limit=1), None)) is not None:
+        settled = first[0][:9]
+        upto = settled + page_key + b"\x00"
+        for _, raw in source.scan(settled, upto, reverse=True, limit=1):
+            yield from (lost for key, lost in pages_in(raw) if key == page_key)
+        at = keys.after(settled)
 
 
-def _rows(source: Readable, name: bytes, height: int, limit: int | None) -> Iterator[Pair]:
-    return source.scan(name + keys.be64(height + 1), name + b"\xff" * 8, limit=limit)
+def pages_in(raw: bytes) -> Iterator[Pair]:
+    """Yield (page key, what it lost) of a row; raises ``Corrupt``."""
+    at = 0
+    while at < len(raw):
+        start = at + 1 + raw[at]
+        end = start + 2 + int.from_bytes(raw[start : start + 2], "big")
+        if end > len(raw):
+            raise Corrupt("a row of what pages lost is cut short", where="LevelDB")
+        yield raw[at + 1 : start], raw[start + 2 : end]
+        at = end
+
+
+def rows_of_pages(height: int, pages: Iterable[Pair]) -> Iterator[Pair]:
+    """Yield the rows of what pages, in the order of their keys, lost at ``height``."""
+    parts: list[bytes] = []
+    name, size = b"", 0
+    for key, lost in pages:
+        if not parts:
+            name = keys.pages_were(height) + key
+        parts += (bytes((len(key),)), key, len(lost).to_bytes(2, "big"), lost)
+        size += len(key) + len(lost)
+        if size >= CHUNK_BYTES:
+            yield name, b"".join(parts)
+            parts, size = [], 0
+    if parts:
+        yield name, b"".join(parts)
 
 
 # --- writing ------------------------------------------------------------------------------
@@ -106,17 +148,13 @@ def batch(
             floor = known.floor
     floor = max(floor, height - replaced.blocks, 1)
     at = keys.be64(height)
-    names: list[bytes] = []
-    pairs: list[Pair] = []
-    if floor < height:  # before block 1 there is nothing to go back to
-        named = [(keys.PAGE_WAS + key, raw) for key, raw in pages]
-        named += [(keys.state_was(key), raw) for key, raw in replaced.state]
-        named.sort()
-        names = [name for name, _ in named]
-        pairs = [(name + at, raw) for name, raw in named]
-    result: list[tuple[bytes, bytes | None]] = [*pairs]
-    if names:
-        result.append((keys.WAS_AT + at, _join(names)))
+    result: list[tuple[bytes, bytes | None]] = []
+    # Before block 1 there is nothing to go back to.
+    if floor < height and (replaced.state or pages):
+        named = sorted((keys.state_was(key), raw) for key, raw in replaced.state)
+        result += rows_of_pages(height, pages)
+        result += [(name + at, raw) for name, raw in named]
+        result.append((keys.WAS_AT + at, join([name for name, _ in named])))
     dropped, oldest = _drop(source, oldest, floor)
     result += dropped
     result.append((keys.HISTORY, History(oldest, floor, height).encode()))
@@ -151,13 +189,16 @@ def _drop(
     )
     for key, raw in found:
         gone += [(name + key[1:], None) for name in split(raw)]
+        were = keys.PAGES_WERE + key[1:]
+        gone += [(name, None) for name, _ in source.scan(were, keys.after(were))]
         gone.append((key, None))
     if len(found) < PRUNED_PER_BLOCK:
         return gone, max(oldest, floor + 1)
     return gone, int.from_bytes(found[-1][0][1:], "big") + 1
 
 
-def _join(names: Sequence[bytes]) -> bytes:
+def join(names: Sequence[bytes]) -> bytes:
+    """Inverse of ``split``: be16 size and name, one after the other."""
     return b"".join([len(name).to_bytes(2, "big") + name for name in names])
 
 

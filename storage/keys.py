@@ -9,14 +9,14 @@
     e       height be64             commit certificate         e 00000000000003e8
     l       level u8, n be64        log tile, 32 bytes a hash  l 00 0000000000000001
     s       state key               state value                s consent/..
-    p       page key                page of the state tree     p 04a7..
+    n       page key, slot u8       node of the state tree     n 04a7..03
     t       txid (32)               transaction row            t 2cf24d..
     i       index key               index value                i record/..
     k       height be64             log size be64, checkpoint  k 00000000000003e8
     u       local name              local value                u backup.last
     v       be16, state key, be64   state value before         v 000a consent/.. 00..2a
-    q       page key, be64          what a page lost           q 04a7.. 00..2a
-    w       height be64             names of its v and q rows  w 00000000000003e8
+    o       height be64, page key   what pages lost            o 00..2a 04a7..
+    w       height be64             names of its v rows        w 00000000000003e8
     j       height be64             patches of its pages       j 00000000000003e8
     y       epoch be64              link to that era           y 00..01
     m       name                    this package's own facts   m schema, m tail, m applied,
@@ -25,7 +25,8 @@
                                                                m pruned
 
 Owns: the letters.  Refuses: the meaning of what follows them.
-Invariant: letters are never reused for something else within one schema version.
+Invariant: letters are never reused for something else within one schema version.  Gone since
+version 4: ``p`` (pages as rows) and ``q`` (what each of them lost), see ``migrations``.
 Big-endian numbers make key order number order.
 """
 
@@ -39,13 +40,13 @@ SEAL: Final = b"z"
 CERTIFICATE: Final = b"e"
 TILE: Final = b"l"
 STATE: Final = b"s"
-PAGE: Final = b"p"
+NODE: Final = b"n"
 TRANSACTION: Final = b"t"
 INDEX: Final = b"i"
 CHECKPOINT: Final = b"k"
 LOCAL: Final = b"u"
 STATE_WAS: Final = b"v"
-PAGE_WAS: Final = b"q"
+PAGES_WERE: Final = b"o"
 WAS_AT: Final = b"w"
 LINEAGE: Final = b"y"
 PAGE_LOG: Final = b"j"
@@ -97,6 +98,10 @@ def state_was(key: bytes) -> bytes:
     With its length first no key's history lies within another's.
     """
     return STATE_WAS + len(key).to_bytes(2, "big") + key
+
+
+def pages_were(height: int) -> bytes:
+    return PAGES_WERE + be64(height)
 
 
 def page_log(height: int) -> bytes:

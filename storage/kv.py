@@ -10,6 +10,8 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
+from storage.keys import after
+
 
 class Readable(Protocol):
     """What the live store and a snapshot of it have in common."""
@@ -19,6 +21,12 @@ class Readable(Protocol):
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """Return the values of ``keys`` in their order, None for each absent one."""
+
+    def get_under(
+        self, prefixes: Sequence[bytes], limit: int
+    ) -> list[list[tuple[bytes, bytes]]]:
+        """Return for each of ``prefixes`` the pairs whose keys begin with it, in key order, at
+        most ``limit`` of each."""
 
     def scan(
         self, lo: bytes, hi: bytes, *, reverse: bool = False, limit: int | None = None
@@ -78,6 +86,11 @@ class MemorySnapshot:
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         return [self._pairs.get(key) for key in keys]
+
+    def get_under(
+        self, prefixes: Sequence[bytes], limit: int
+    ) -> list[list[tuple[bytes, bytes]]]:
+        return [list(self.scan(key, after(key), limit=limit)) for key in prefixes]
 
     def scan(
         self, lo: bytes, hi: bytes, *, reverse: bool = False, limit: int | None = None

@@ -2,7 +2,8 @@
 
 A block changes the pages on the way to each of its keys: of some 500 bytes each, mostly one
 slot of 32.  Its batch therefore has one row of patches, and the pages themselves are stored
-when enough of them have changed, each once: with a block that *settles*.
+when enough of them have changed: with a block that *settles*, and of each only the slots that
+are not what they were (``slots``).
 
     j height   be64 base | for each page: u8 size, page key, be16 size, patch
     m pages    be64: base, the height as of which stored pages stand
@@ -16,8 +17,8 @@ order.  Which block settles follows from what the blocks hold alone, so every no
 applied them all with this layout has the same rows.
 
 Owns: these rows and patches, when a block settles, the pages that are newer than the stored
-ones.  Refuses: to know what a page is; a patch that does not fit is ``Corrupt``, and whoever
-reads a page checks it.
+ones.  Refuses: to know what a page is, and how it lies in rows; a patch that does not fit is
+``Corrupt``, and whoever reads a page checks it.
 Bounded: ``PAGES_MAX`` changed pages (some 7 MB, and as much of what was stored),
 ``LOG_BYTES_MAX`` of patches and ``BLOCKS_MAX`` blocks, then a block settles.
 Crash: the row is part of its block's batch, pages and ``base`` are part of the settling one's.
@@ -25,13 +26,14 @@ The next start puts the patches on again.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
 from consensus.frozen import dataclass
-from storage import keys
+from storage import keys, slots
 from storage.errors import Corrupt
 from storage.kv import Readable
+from storage.slots import Differ, Pair, Settled
 
 PAGES_MAX: Final = 16_384
 LOG_BYTES_MAX: Final = 8 << 20
@@ -44,9 +46,9 @@ HELD_PAGES_MAX: Final = 49_152  # stored pages kept in memory, some 30 MB
 ALL: Final = 0xFFFF
 _BASE_BYTES: Final = 8
 
-Pair = tuple[bytes, bytes | None]
 Layer = Mapping[bytes, bytes]  # page key -> patch, of one block
 Changed = dict[bytes, bytes | None]  # page key -> page
+ReadPages = Callable[[Readable, Sequence[bytes]], list[bytes | None]]
 
 
 class PageChanges(Protocol):
@@ -60,6 +62,9 @@ class PageChanges(Protocol):
 
     @property
     def page_patches(self) -> bytes: ...
+
+    @property
+    def differ(self) -> Differ: ...
 
 
 class Newer:
@@ -174,14 +179,17 @@ def rows(source: Readable, above: int, up_to: int) -> Iterator[tuple[int, Layer]
     return ((int.from_bytes(key[1:], "big"), decode(raw)[1]) for key, raw in pairs)
 
 
-def load(source: Readable) -> tuple[Changed, Changed]:
-    """Return the pages newer than the stored ones, and what is stored of these."""
-    changed: Changed = {}
-    stood: Changed = {}
-    for _, layer in rows(source, stored_base(source), keys.HEIGHT_MAX - 1):
+def load(source: Readable, read: ReadPages = slots.pages) -> tuple[Changed, Changed]:
+    """Return the pages newer than the stored ones, and what is stored of these.
+
+    ``read``: how pages are stored, as ``slots.pages``.  Raises ``Corrupt``.
+    """
+    layers = [layer for _, layer in rows(source, stored_base(source), keys.HEIGHT_MAX - 1)]
+    named = list(dict.fromkeys(key for layer in layers for key in layer))
+    stood: Changed = dict(zip(named, read(source, named), strict=True))
+    changed = dict(stood)
+    for layer in layers:
         for key, patch in layer.items():
-            if key not in changed:
-                changed[key] = stood[key] = source.get(keys.PAGE + key)
             changed[key] = patched(changed[key], patch)
     return changed, stood
 
@@ -214,7 +222,7 @@ class Step:
     for a block that does not settle."""
 
     rows: list[Pair]
-    settled: Sequence[tuple[bytes, bytes | None, bytes | None]] | None = None
+    settled: Settled | None = None
 
 
 class PageLog:
@@ -239,7 +247,7 @@ class PageLog:
         if key in changed:
             return changed[key]
         held = self._held.get(key)
-        return self._source.get(keys.PAGE + key) if held is None else held
+        return slots.page(self._source, key) if held is None else held
 
     def pages(self, page_keys: Sequence[bytes]) -> list[bytes | None]:
         """Return pages as of the newest block, on the thread that commits.
@@ -255,7 +263,7 @@ class PageLog:
                 found[key] = held[key]
         unread = [key for key in page_keys if key not in found]
         if unread:
-            stored = self._source.get_many([keys.PAGE + key for key in unread])
+            stored = slots.pages(self._source, unread)
             found.update(zip(unread, stored, strict=True))
             self._hold(zip(unread, stored, strict=True))
         return [found[key] for key in page_keys]
@@ -298,7 +306,7 @@ class PageLog:
                 self._noted = True
             return Step(result)
         settled = [(key, stood[key], self._changed[key]) for key in sorted(stood)]
-        result = [(keys.PAGE + key, now) for key, _, now in settled]
+        result = block.differ(keys.NODE, settled)
         result += [(keys.page_log(height), keys.be64(height)), (keys.PAGES, keys.be64(height))]
         self._hold(self._changed.items())
         self._changed, self._stood, self._log_bytes, self._noted = {}, {}, 0, True

@@ -7,7 +7,7 @@ Invariant: None means "not there"; anything there but unreadable raises ``Corrup
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from storage import history, keys, pagelog
+from storage import history, keys, pagelog, slots
 from storage.blocks import Applied, BlockRow, StoredBlock, decode_row, split_body
 from storage.errors import Corrupt, Pruned
 from storage.history import History
@@ -178,11 +178,11 @@ class Reader:
 
     def stored_page(self, key: bytes) -> bytes | None:
         """Return a page as it is stored: as of ``pages_base()``."""
-        return self._source.get(keys.PAGE + key)
+        return slots.page(self._source, key)
 
     def iter_stored_pages(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield every stored page in key order."""
-        return self._scan(keys.PAGE, b"", None)
+        return slots.every(self.raw_rows(keys.NODE))
 
     def recent_page(self, key: bytes, height: int) -> tuple[bool, bytes | None] | None:
         """Return (True, page) as of ``height``, (False, None) when it is as it is stored; None
@@ -216,7 +216,8 @@ class Reader:
         return history.state_after(self._source, key, height)
 
     def pages_after(self, page_key: bytes, height: int) -> Iterator[bytes]:
-        """Yield what blocks above ``height`` took from a stored page, oldest block first."""
+        """Yield what blocks above ``height`` took from a stored page, oldest block first;
+        raises ``Corrupt``."""
         return history.pages_after(self._source, page_key, height)
 
     def tx_row(self, txid: bytes) -> bytes | None:

@@ -7,6 +7,7 @@ Invariant: a store that opened is of our version and of the asked-for network.
     1   as founded
     2   ``m lowest``: the lowest height whose block is kept, be64
     3   pages of the state tree written behind, see ``pagelog``
+    4   of these pages the slots as rows, see ``slots``; what they lost by height
 """
 
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from storage import keys
 from storage.errors import ForeignDataDir, SchemaMismatch
 from storage.kv import KV
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 LOWEST_HEIGHT: Final = 1  # of a ledger that nobody shortened
 _RECORD_BYTES_MAX: Final = 256
 

@@ -309,10 +309,11 @@ class Store(Reader):
         return True
 
     def replace_pages(
-        self, pages: Sequence[tuple[bytes, bytes | None]], *, only_at: int
+        self, nodes: Sequence[tuple[bytes, bytes | None]], *, only_at: int
     ) -> bool:
-        """Store pages of the state tree as they are at the newest height, which ``only_at`` has
-        to be still; False when it is not.  Older heights cannot be read any more.
+        """Write rows of pages of the state tree (``slots``), under their whole keys, that make
+        every stored page what it is at the newest height, which ``only_at`` has to be still;
+        False when it is not.  Older heights cannot be read any more.
 
         Whatever patches there are go: they, or what they are for, have turned out wrong.
         """
@@ -320,7 +321,7 @@ class Store(Reader):
             applied = self.applied()
             if applied is None or applied.height != only_at:
                 return False
-            rows = [(keys.PAGE + key, raw) for key, raw in pages]
+            rows = list(nodes)
             rows += [(key, None) for key, _ in self.raw_rows(keys.PAGE_LOG)]
             rows += [(keys.PAGES, keys.be64(only_at)), *history.ended(self._kv, only_at)]
             self._kv.write(rows, sync=True)

@@ -41,7 +41,7 @@ mod chartseal_native {
 
     /// Counts up whenever a function's name, arguments or answers change.
     #[pymodule_export]
-    const ABI: u32 = 7;
+    const ABI: u32 = 8;
 
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -221,6 +221,30 @@ mod chartseal_native {
             pairs.iter().map(|(before, after)| undo::lost(before, after.as_deref())).collect()
         });
         lost.iter().map(|raw| PyBytes::new(py, raw)).collect()
+    }
+
+    /// Return a pair for each slot that differs between the pages of (key, before, now): `head`,
+    /// key and slot, and the node now, None for an empty slot.
+    #[pyfunction]
+    fn page_rows<'py>(
+        py: Python<'py>,
+        head: &[u8],
+        settled: Vec<(PyBackedBytes, Option<PyBackedBytes>, Option<PyBackedBytes>)>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let rows: Vec<(Vec<u8>, &[u8])> = py.detach(|| {
+            let mut rows = Vec::with_capacity(2 * settled.len());
+            for (key, before, now) in &settled {
+                for (slot, node) in undo::differing(before.as_deref(), now.as_deref()) {
+                    rows.push(([head, key, &[slot]].concat(), node));
+                }
+            }
+            rows
+        });
+        let rows = rows.iter().map(|(name, node)| {
+            let node = (!node.is_empty()).then(|| PyBytes::new(py, node));
+            (PyBytes::new(py, name), node)
+        });
+        PyList::new(py, rows.collect::<Vec<_>>())
     }
 
     /// Return for each of `raws` whether it is one value in canonical MessagePack.

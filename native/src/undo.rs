@@ -28,6 +28,15 @@ pub fn lost(before: &[u8], after: Option<&[u8]>) -> Vec<u8> {
     raw
 }
 
+/// Return each slot in which two pages differ, None for no page, and what is in the second.
+pub fn differing<'a>(
+    before: Option<&'a [u8]>,
+    after: Option<&'a [u8]>,
+) -> impl Iterator<Item = (u8, &'a [u8])> {
+    let (old, new) = (cut(before.unwrap_or(&[])), cut(after.unwrap_or(&[])));
+    (0..SLOTS).filter(move |&slot| old[slot] != new[slot]).map(move |slot| (slot as u8, new[slot]))
+}
+
 /// Return the slots of a page; what is too short gives empty ones.
 fn cut(raw: &[u8]) -> [&[u8]; SLOTS] {
     let mut slots: [&[u8]; SLOTS] = [&[]; SLOTS];

@@ -11,7 +11,7 @@ to say that the result is right; whoever proves from it compares with the root t
 signed (``smt.StateTree.prove`` checks each page against the one above).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from itertools import compress
 from operator import ne
@@ -31,6 +31,7 @@ from node.ledger.pages import (
 _U32: Final[Callable[[bytes], tuple[int]]] = Struct(">I").unpack_from
 _HEAD_BYTES: Final = 6
 _ALL: Final = (1 << SLOTS) - 1
+_EMPTY_SLOTS: Final[tuple[Node, ...]] = (NOTHING,) * SLOTS
 
 
 def lost(before: bytes, after: bytes | None) -> bytes:
@@ -49,6 +50,13 @@ def cut(page: bytes) -> tuple[Node, ...]:
     """Return the sixteen slots of a page that the tree update has read or written: nothing is
     checked here."""
     return _cutter(page[:4])(page)
+
+
+def differing(before: bytes | None, after: bytes | None) -> Iterator[tuple[int, Node]]:
+    """Yield each slot in which two pages differ, None for no page, and what the second has."""
+    old = _EMPTY_SLOTS if before is None else cut(before)
+    new = _EMPTY_SLOTS if after is None else cut(after)
+    return ((slot, new[slot]) for slot in compress(range(SLOTS), map(ne, old, new)))
 
 
 def _lost_of(old: tuple[Node, ...], new: tuple[Node, ...]) -> bytes:

@@ -26,9 +26,9 @@ from tests.support.ledger import Chain, proposal_of  # noqa: E402
 
 KINDS: Final = {
     keys.STATE: "state",
-    keys.PAGE: "pages of the state tree",
+    keys.NODE: "pages of the state tree",
     keys.PAGE_LOG: "patches of pages",
-    keys.PAGE_WAS: "what pages were",
+    keys.PAGES_WERE: "what pages were",
     keys.INDEX: "index",
     keys.TRANSACTION: "transactions",
 }

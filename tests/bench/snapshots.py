@@ -53,8 +53,10 @@ def grow(chain: Chain, count: int) -> None:
     pairs = rows(count)
     while batch := list(islice(pairs, PER_BATCH)):
         _, pages = tree.update(dict(batch))
-        written = [(keys.STATE + key, value) for key, value in batch]
-        kv.write([*written, *((keys.PAGE + key, page) for key, page in pages)], sync=False)
+        settled = [(key, chain.store.page(key), page) for key, page in pages]
+        written = accel.page_rows(keys.NODE, settled)
+        written += [(keys.STATE + key, value) for key, value in batch]
+        kv.write(written, sync=False)
     chain.commit()
 
 

@@ -21,8 +21,8 @@ from typing import Any, Final
 from node.bodies import Body
 from node.book import Book, Tip
 from node.cli.cluster import Cluster
+from node.ledger import accel, merkle
 from node.ledger import block as blocks
-from node.ledger import merkle
 from node.ledger.block import Header
 from node.ledger.genesis import Genesis
 from node.ledger.tiles import TileLog
@@ -133,6 +133,7 @@ def _go_on(
             pages=[],
             pages_were={},
             page_patches=b"",
+            differ=accel.page_rows,
             state_root=tip.state_root,
             state_height=height,
             log_size=log.size,

@@ -99,7 +99,7 @@ def test_another_networks_backup_is_refused(tmp_path: Path) -> None:
     ("letter", "words"),
     [
         (keys.STATE, "state root"),
-        (keys.PAGE, "state page"),
+        (keys.NODE, "state page"),
         (keys.TILE, "tile"),
         (keys.SEAL, "block"),
         (keys.CHECKPOINT, "checkpoint"),

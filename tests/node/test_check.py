@@ -12,6 +12,7 @@ from node.check import check_ledger
 from node.ledger import block as blocks
 from node.ledger.facts.records import record_key
 from node.ledger.genesis import Genesis
+from node.ledger.smt import path_of
 from node.ledger.state import institution_key
 from storage import keys, pagelog
 from storage.blocks import Applied, BlockRow
@@ -97,12 +98,13 @@ def test_a_log_of_several_tiles_is_rehashed(tmp_path: Path) -> None:
 
 
 TIP = 4
+ROOT_SLOT = keys.NODE + b"\x00" + bytes((path_of(institution_key("payer"))[0] >> 4,))
 FORGERIES: list[tuple[str, bytes, Code, str]] = [
     # what, key, code, the beginning of where
     ("a state value", keys.STATE + institution_key("payer"), Code.LEDGER_WRONG, "state value"),
     ("a record", keys.STATE + record_key(digest("x0")), Code.LEDGER_WRONG, "state value"),
     ("a tile", keys.tile(0, 0), Code.TILE_WRONG, "tile"),
-    ("a state page", keys.PAGE + b"\x00", Code.LEDGER_WRONG, "state page"),
+    ("a state page", ROOT_SLOT, Code.LEDGER_WRONG, "state page"),
     ("an index row", keys.INDEX + b"leaf/" + bytes(8), Code.LEDGER_WRONG, "index row"),
     ("a seal", keys.seal(TIP), Code.SEAL_WRONG, "seal"),
 ]
@@ -266,7 +268,7 @@ def test_a_history_that_was_cut_or_began_late_is_clean(tmp_path: Path, every: in
         assert findings(directory, founded) == (), kept_in_turn
 
 
-@pytest.mark.parametrize("letter", [keys.STATE_WAS, keys.PAGE_WAS, keys.WAS_AT])
+@pytest.mark.parametrize("letter", [keys.STATE_WAS, keys.PAGES_WERE, keys.WAS_AT])
 def test_a_flipped_byte_in_what_blocks_replaced_is_found(tmp_path: Path, letter: bytes) -> None:
     founded = genesis()
     build(tmp_path, founded)
@@ -274,7 +276,7 @@ def test_a_flipped_byte_in_what_blocks_replaced_is_found(tmp_path: Path, letter:
         for _ in range(4):
             chain.commit(*[chain.tx() for _ in range(9)])
     kv = LevelKV(tmp_path / KV_NAME, create=False)
-    rows = [key for key, _ in kv.scan(letter, keys.after(letter))]
+    rows = [key for key, raw in kv.scan(letter, keys.after(letter)) if raw]
     kv.close()
     for key in rows:
         tamper(tmp_path, flip(key))

@@ -154,16 +154,16 @@ def test_a_fresh_record_costs_rows_of_pages_only(
         rows = [
             key
             for key, _ in chain.store.scan_all()
-            if key[:1] in (keys.STATE_WAS, keys.PAGE_WAS, keys.WAS_AT)
-            and key.endswith(keys.be64(3))
+            if (key[:1] in (keys.STATE_WAS, keys.WAS_AT) and key.endswith(keys.be64(3)))
+            or key.startswith(keys.pages_were(3))
         ]
         values = [key for key in rows if key[:1] == keys.STATE_WAS]
         assert values == []  # every key of the block is new
-        assert len(rows) < 1.5 * 200
+        assert 2 <= len(rows) < 0.1 * 200
         written = sum(
             len(key) + len(raw) for key, raw in chain.store.scan_all() if key in set(rows)
         )
-        assert written / 200 < 160  # bytes for each transaction
+        assert 10 < written / 200 < 60  # bytes for each transaction
 
 
 def test_without_history_the_newest_height_is_read_and_no_other(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_a_crash_in_a_commit_costs_no_height(
     assert check_ledger(tmp_path, founded).clean
 
 
-@pytest.mark.parametrize("letter", [keys.STATE_WAS, keys.PAGE_WAS])
+@pytest.mark.parametrize("letter", [keys.STATE_WAS, keys.PAGES_WERE])
 def test_a_damaged_row_stops_the_answer(
     tmp_path: Path, letter: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,7 @@ from node.blocksync import SyncBlock, SyncRequest, SyncResponse
 from node.check import check_ledger
 from node.mending import PeerBodies
 from node.scrub import Scrub
-from storage import keys, pagelog
+from storage import keys, pagelog, slots
 from storage.layout import DAMAGED_NAME
 from storage.segments import Pointer
 from storage.store import Store
@@ -244,22 +244,34 @@ def no_tile(_store: Store) -> list[tuple[bytes, bytes | None]]:
 def wrong_page(store: Store) -> list[tuple[bytes, bytes | None]]:
     stored = store.iter_stored_pages()
     key, page = next((key, page) for key, page in stored if store.page(key) == page)
-    raw = bytearray(page)
+    slot, node = next(iter(slots.take_apart(page).items()))
+    raw = bytearray(node)
     raw[-1] ^= 1
-    return [(keys.PAGE + key, bytes(raw))]
+    return [(keys.NODE + key + bytes((slot,)), bytes(raw))]
+
+
+def page_without_a_slot(store: Store) -> list[tuple[bytes, bytes | None]]:
+    (key, _), *_ = wrong_page(store)
+    return [(key, None)]
 
 
 def extra_page(_store: Store) -> list[tuple[bytes, bytes | None]]:
-    return [(keys.PAGE + b"\x20" + b"\xee" * 32, b"?")]
+    return [(keys.NODE + b"\x20" + b"\xee" * 16 + b"\x03", bytes(32))]
+
+
+def no_page(_store: Store) -> list[tuple[bytes, bytes | None]]:
+    return [(keys.NODE + b"\x20" + b"\xee" * 32, b"?")]
 
 
 def but_pages(rows: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """Leave out how pages are kept: when one was wrong, all are stored, older heights end."""
-    left_out = (keys.PAGE, keys.PAGE_LOG, keys.PAGES, keys.HISTORY)
+    left_out = (keys.NODE, keys.PAGE_LOG, keys.PAGES, keys.HISTORY)
     return [(key, value) for key, value in rows if not key.startswith(left_out)]
 
 
-@pytest.mark.parametrize("damage", [wrong_tile, no_tile, wrong_page, extra_page])
+@pytest.mark.parametrize(
+    "damage", [wrong_tile, no_tile, wrong_page, page_without_a_slot, extra_page, no_page]
+)
 async def test_tiles_and_pages_are_computed_again_and_proven_by_their_root(
     data: Path,
     whole: Path,

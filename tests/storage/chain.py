@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 from consensus import codec
-from storage import keys, pagelog
+from storage import keys, pagelog, slots
 from storage.blocks import BODY_TAG
 from storage.check import SEAL_TAG, expected_tiles, merkle_root
 from storage.commit import BlockCommit
@@ -15,6 +15,32 @@ from storage.store import Store
 
 NETWORK = sha256(b"network").digest()
 OTHER_NETWORK = sha256(b"another network").digest()
+
+
+def page_of(said: bytes) -> bytes:
+    """Return a page whose slots, taken or not, follow from what it is to say."""
+    drawn = sha256(said).digest()
+    nodes = [
+        (bytes((slot,)), drawn * (1 + drawn[slot] % 2))
+        for slot in range(slots.SLOTS)
+        if slot == 7 or drawn[slot] < 128
+    ]
+    page = slots.put_together(b"", nodes)
+    assert page is not None
+    return page
+
+
+def differ(head: bytes, settled: slots.Settled) -> list[slots.Pair]:
+    """Return the rows of slots that are not what they were."""
+    rows: list[slots.Pair] = []
+    for key, before, now in settled:
+        old, new = slots.take_apart(before), slots.take_apart(now)
+        rows += [
+            (head + key + bytes((slot,)), new.get(slot))
+            for slot in range(slots.SLOTS)
+            if old.get(slot) != new.get(slot)
+        ]
+    return rows
 
 
 def change(key: bytes, before: bytes | None, after: bytes | None) -> dict[str, Any]:
@@ -46,7 +72,7 @@ class Chain:
         """Return the body and the commit of the next block."""
         self.height += 1
         height = self.height
-        before = b"of %d" % (height - 1) if height > 1 else None
+        before = page_of(b"of %d" % (height - 1)) if height > 1 else None
         payloads = [b"tx %d/%d" % (height, n) for n in range(self.transactions)]
         txids = [sha256(b"\x00" + payload).digest() for payload in payloads]
         header = codec.encode(
@@ -86,7 +112,8 @@ class Chain:
             results=results,
             log_tiles=list(self._tiles()),
             state=[(b"height", b"%d" % height), (b"at/%d" % height, b"x")],
-            **change(b"page", before, b"of %d" % height),
+            **change(b"page", before, page_of(b"of %d" % height)),
+            differ=differ,
             state_root=state_root,
             state_height=height,
             log_size=len(self.leaves),
@@ -123,4 +150,4 @@ def extend(store: Store, chain: Chain, blocks: int) -> list[BlockCommit]:
     return commits
 
 
-__all__ = ["NETWORK", "OTHER_NETWORK", "Chain", "extend", "replace"]
+__all__ = ["NETWORK", "OTHER_NETWORK", "Chain", "extend", "page_of", "replace"]

@@ -10,9 +10,9 @@ from storage.errors import Corrupt, StorageFailure
 from storage.fault import Plan, Step, open_faulty
 from storage.history import PRUNED_PER_BLOCK, History, Replaced
 from storage.store import Store
-from tests.storage.chain import NETWORK, Chain, lost
+from tests.storage.chain import NETWORK, Chain, lost, page_of
 
-LETTERS = (keys.STATE_WAS, keys.PAGE_WAS, keys.WAS_AT)
+LETTERS = (keys.STATE_WAS, keys.PAGES_WERE, keys.WAS_AT)
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +33,10 @@ def commit(store: Store, chain: Chain, blocks: int | None) -> int:
     return made.height
 
 
+def of_page(height: int) -> bytes:
+    return lost([(page_of(b"of %d" % height), None)])[0]
+
+
 def rows(store: Store) -> list[bytes]:
     return [key for key, _ in store.scan_all() if key[:1] in LETTERS]
 
@@ -48,9 +52,9 @@ def test_the_first_change_above_a_height_says_what_was_there(store: Store) -> No
         commit(store, chain, 100)
     for height in range(1, 6):
         assert store.state_after(b"height", height) == b"%d" % height
-        assert next(store.pages_after(b"page", height)) == b"lost: of %d" % height
+        assert next(store.pages_after(b"page", height)) == of_page(height)
     assert store.state_after(b"height", 6) is None
-    assert list(store.pages_after(b"page", 3)) == [b"lost: of %d" % at for at in (3, 4, 5)]
+    assert list(store.pages_after(b"page", 3)) == [of_page(at) for at in (3, 4, 5)]
     assert store.history() == History(2, 1, 6)
 
 
@@ -61,7 +65,8 @@ def test_no_key_reads_the_rows_of_another_that_begins_like_it(store: Store) -> N
     store.save([], bodies=[(made.digest, body)], sync=True)
     names = [b"a", b"a" + bytes(8), b"a" + b"\xff" * 8, b"a" + keys.be64(2), b""]
     state = [(name, b"of " + name) for name in names]
-    pages = [(b"\x00", b"root"), (b"\x01\x00", b"first"), (b"\x02\x00", b"second")]
+    names = [b"\x00", b"\x01\x00", b"\x01\x10", b"\x02\x00", b"\x03\x00\x00"]
+    pages = [(name, page_of(name)) for name in names]
     replaced = Replaced(state=state, pages_lost=lost, blocks=9)
     changes = {"pages": [(key, None) for key, _ in pages], "pages_were": dict(pages)}
     store.commit(replace(made, replaced=replaced, page_patches=b"", **changes))
@@ -69,7 +74,7 @@ def test_no_key_reads_the_rows_of_another_that_begins_like_it(store: Store) -> N
         assert store.state_after(name, 1) == before
         assert store.state_after(name, 2) is None
     for name, before in pages:
-        assert list(store.pages_after(name, 1)) == [b"lost: " + before]
+        assert list(store.pages_after(name, 1)) == lost([(before, None)])
     assert store.state_after(b"b", 1) is None
 
 
@@ -84,7 +89,7 @@ def test_what_lies_further_back_than_asked_for_is_dropped(store: Store) -> None:
         for height in (7, 8, 9)
         for key in (
             keys.state_was(b"height") + keys.be64(height),
-            keys.PAGE_WAS + b"page" + keys.be64(height),
+            keys.pages_were(height) + b"page",
             keys.was_at(height),
         )
     )

@@ -39,6 +39,14 @@ def test_what_was_written_is_read_and_what_was_not_is_none(kv: KV) -> None:
     assert kv.get_many([b"c", b"b", b"a", b""]) == [None, b"", b"1", b"empty key"]
 
 
+def test_what_lies_under_a_prefix_is_read_in_order_and_no_more_than_asked_for(kv: KV) -> None:
+    kv.write([(key, b"=" + key) for key in (b"a", b"ab", b"abc", b"ac", b"b")], sync=True)
+    under = kv.get_under([b"b", b"a", b"c", b"ab", b"abcd"], 3)
+    assert [keys_of(iter(pairs)) for pairs in under] == [b"b", b"aababc", b"", b"ababc", b""]
+    assert kv.get_under([b"a"], 3)[0][1] == (b"ab", b"=ab")
+    assert kv.get_under([], 3) == []
+
+
 def test_a_batch_overwrites_deletes_and_lets_the_last_word_win(kv: KV) -> None:
     letters(kv, "ab")
     kv.write([(b"a", None), (b"b", b"1"), (b"b", b"2"), (b"c", b"3"), (b"c", None)], sync=False)
@@ -165,8 +173,17 @@ def test_a_damaged_last_block_does_not_end_a_scan_in_silence(tmp_path: Path) -> 
     content[len(content) * 967 // 1000] ^= 0x40  # before filter, index and footer
     table.write_bytes(content)
     store = LevelKV(path, create=False)
+    found = 0
     try:
         with pytest.raises(Corrupt):
             list(store.scan(b"", b"\xff"))
+        for number in range(0, count, 10):
+            try:
+                (pairs,) = store.get_under([b"%05d" % (number // 10)], 11)
+            except Corrupt:
+                continue
+            assert len(pairs) == 10, "never silently fewer"
+            found += 1
     finally:
         store.close()
+    assert 0 < found < count // 10

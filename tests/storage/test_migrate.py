@@ -6,15 +6,17 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 
 from consensus import wire
-from storage import keys, migrate, pagelog, schema
+from storage import history, keys, migrate, pagelog, schema, slots
 from storage.check import check
 from storage.errors import (
+    Corrupt,
     DataDirLocked,
     ForeignDataDir,
     MigrationRefused,
@@ -27,8 +29,10 @@ from storage.migrations import STEPS, Row, Step, way
 from storage.schema import SCHEMA_VERSION, Schema
 from storage.store import Store
 from tests.storage.chain import NETWORK, OTHER_NETWORK, Chain, extend
+from tests.storage.test_pagelog import Writer
 
 ROWS = 50_000
+NOW = SCHEMA_VERSION
 
 
 def make_old(data_dir: Path, blocks: int = 3) -> Chain:
@@ -39,6 +43,7 @@ def make_old(data_dir: Path, blocks: int = 3) -> Chain:
         Store.open(data_dir, network=NETWORK, create=True) as store,
     ):
         extend(store, chain, blocks)
+    as_version_3(data_dir)
     kv = LevelKV(data_dir / "kv", create=False)
     unknown = [key for key, _ in kv.scan(keys.PAGE_LOG, keys.after(keys.PAGE_LOG))]
     unknown += [keys.LOWEST, keys.PAGES]
@@ -46,6 +51,27 @@ def make_old(data_dir: Path, blocks: int = 3) -> Chain:
     kv.write([founders, *((key, None) for key in unknown)], sync=True)
     kv.close()
     return chain
+
+
+def as_version_3(data_dir: Path) -> dict[bytes, bytes]:
+    """Put the rows of pages as the software of version 3 wrote them; return all rows."""
+    kv = LevelKV(data_dir / "kv", create=False)
+    rows: list[Row] = [(keys.SCHEMA, wire.encode(Schema(3, NETWORK)))]
+    nodes = list(kv.scan(keys.NODE, keys.after(keys.NODE)))
+    rows += [(b"p" + key, page) for key, page in slots.every(iter(nodes))]
+    rows += [(key, None) for key, _ in nodes]
+    lost: dict[bytes, list[bytes]] = {}
+    for key, raw in list(kv.scan(keys.PAGES_WERE, keys.after(keys.PAGES_WERE))):
+        at = key[1:9]
+        rows += [(b"q" + page + at, was) for page, was in history.pages_in(raw)]
+        lost.setdefault(at, []).extend(b"q" + page for page, _ in history.pages_in(raw))
+        rows.append((key, None))
+    for key, raw in list(kv.scan(keys.WAS_AT, keys.after(keys.WAS_AT))):
+        names = [*lost.get(key[1:], []), *history.split(raw)]
+        rows.append((key, b"".join(len(name).to_bytes(2, "big") + name for name in names)))
+    kv.write(rows, sync=True)
+    kv.close()
+    return pairs(data_dir)
 
 
 def pairs(data_dir: Path) -> dict[bytes, bytes]:
@@ -70,7 +96,7 @@ def none(_kv: KV) -> Iterator[Row]:
     yield from ()
 
 
-LONG = (*STEPS, Step(SCHEMA_VERSION, SCHEMA_VERSION + 1, "many rows", many))
+LONG = (*STEPS, Step(NOW, NOW + 1, "many rows", many))
 
 
 def test_the_founders_layout_learns_its_lowest_height(tmp_path: Path) -> None:
@@ -79,7 +105,7 @@ def test_the_founders_layout_learns_its_lowest_height(tmp_path: Path) -> None:
         Store.open(tmp_path, network=NETWORK)
     assert (old.value.found, old.value.expected) == (1, SCHEMA_VERSION)
     done = migrate.migrate(tmp_path, network=NETWORK)
-    assert (done.found, done.target, len(done.steps)) == (1, 3, 2)
+    assert (done.found, done.target, len(done.steps)) == (1, NOW, NOW - 1)
     with Store.open(tmp_path, network=NETWORK) as store:
         assert store.lowest() == 1
         extend(store, chain, 2)
@@ -155,21 +181,21 @@ def test_what_was_cut_short_opens_for_nobody_and_is_finished_by_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_old(tmp_path)
-    broken = (*STEPS, Step(3, 4, "fails", lambda kv: many(kv, fail_at=30_000)))
+    broken = (*STEPS, Step(NOW, NOW + 1, "fails", lambda kv: many(kv, fail_at=30_000)))
     with pytest.raises(OSError, match="power"):
-        migrate.migrate(tmp_path, network=NETWORK, target=4, steps=broken)
+        migrate.migrate(tmp_path, network=NETWORK, target=NOW + 1, steps=broken)
     assert (version(tmp_path), len([k for k in pairs(tmp_path) if k[:3] == b"ux/"])) == (
-        4,
+        NOW + 1,
         migrate.ROWS_PER_BATCH,
     )
-    for expected in (3, 4):
+    for expected in (NOW, NOW + 1):
         monkeypatch.setattr(schema, "SCHEMA_VERSION", expected)
         with pytest.raises(SchemaMismatch) as refused:
             Store.open(tmp_path, network=NETWORK)
-        assert refused.value.found == 3
+        assert refused.value.found == NOW
     with pytest.raises(MigrationRefused, match="must end first"):
         migrate.migrate(tmp_path, network=NETWORK, target=1, steps=LONG)
-    again = migrate.migrate(tmp_path, network=NETWORK, target=4, steps=LONG)
+    again = migrate.migrate(tmp_path, network=NETWORK, target=NOW + 1, steps=LONG)
     assert again.interrupted
     Store.open(tmp_path, network=NETWORK).close()
     assert len([key for key in pairs(tmp_path) if key[:3] == b"ux/"]) == ROWS
@@ -180,7 +206,7 @@ import os, signal, sys
 from pathlib import Path
 from storage import migrate
 from tests.storage.chain import NETWORK
-from tests.storage.test_migrate import STEPS, Step, many
+from tests.storage.test_migrate import NOW, STEPS, Step, many
 
 def killing(kv):
     for at, row in enumerate(many(kv)):
@@ -194,8 +220,8 @@ def stage(word):
 
 if sys.argv[2] == "linking":
     migrate.sync_directory = lambda _path: os.kill(os.getpid(), signal.SIGKILL)
-steps = (*STEPS, Step(3, 4, "many rows", killing))
-migrate.migrate(Path(sys.argv[1]), network=NETWORK, target=4, steps=steps, stage=stage)
+steps = (*STEPS, Step(NOW, NOW + 1, "many rows", killing))
+migrate.migrate(Path(sys.argv[1]), network=NETWORK, target=NOW + 1, steps=steps, stage=stage)
 """
 
 
@@ -210,12 +236,12 @@ def test_a_migration_survives_a_kill_at_every_stage(tmp_path: Path, where: str) 
         check=False,
     )
     assert ended.returncode == -signal.SIGKILL
-    done = migrate.migrate(tmp_path, network=NETWORK, target=4, steps=LONG)
+    done = migrate.migrate(tmp_path, network=NETWORK, target=NOW + 1, steps=LONG)
     assert done.interrupted == (where == "within")
     found = pairs(tmp_path)
     assert len([key for key in found if key[:3] == b"ux/"]) == ROWS
     assert keys.MIGRATING not in found
-    assert version(tmp_path) == 4
+    assert version(tmp_path) == NOW + 1
     (snapshot,) = migrate.snapshots(tmp_path)
     assert version(snapshot) == 1
     assert list((tmp_path / migrate.UPGRADE_NAME).glob("*.partial")) == []
@@ -255,3 +281,60 @@ def test_every_version_since_the_founders_has_a_way_to_ours() -> None:
         assert [step.source for step, _ in way(found, SCHEMA_VERSION)] == list(
             range(found, SCHEMA_VERSION)
         )
+
+
+# --- version 4: slots of pages --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cut", [None, *range(0, 60, 7)])
+@pytest.mark.parametrize("up", [True, False])
+def test_pages_are_taken_apart_and_put_together_wherever_it_was_cut_short(
+    tmp_path: Path, cut: int | None, up: bool
+) -> None:
+    chain = Chain(history_blocks=100)
+    with (
+        patch.object(pagelog, "PAGES_MAX", 2),
+        Store.open(tmp_path, network=NETWORK, create=True) as store,
+    ):
+        writer = Writer(31, blocks=100)
+        writer.chain = chain
+        for _ in range(14):
+            writer.commit(store)
+    new = pairs(tmp_path)
+    old = as_version_3(tmp_path)
+    letters = {key[:1] for key in old}
+    assert letters >= {b"p", b"q", b"w", b"j"}
+    assert not letters & {keys.NODE, keys.PAGES_WERE}
+    if not up:
+        migrate.migrate(tmp_path, network=NETWORK)
+        assert pairs(tmp_path) == new
+    target = 4 if up else 3
+    if cut is not None:
+        kv = LevelKV(tmp_path / "kv", create=False)
+        (_, rows), *_ = way(7 - target, target)
+        some = list(islice(rows(kv), cut + 1))
+        assert len(some) == cut + 1, "it was cut short, not finished"
+        kv.write(some, sync=True)
+        kv.close()
+    migrate.migrate(tmp_path, network=NETWORK, target=target)
+    assert pairs(tmp_path) == (new if up else old)
+
+
+def test_a_page_that_is_none_stays_as_it_is(tmp_path: Path) -> None:
+    extend_one(tmp_path)
+    old = as_version_3(tmp_path)
+    kv = LevelKV(tmp_path / "kv", create=False)
+    kv.write([(b"p\x00", b"no page")], sync=True)
+    kv.close()
+    with pytest.raises(Corrupt, match="no page of the state tree"):
+        migrate.migrate(tmp_path, network=NETWORK)
+    migrate.undo(tmp_path)
+    assert pairs(tmp_path) == {**old, b"p\x00": b"no page"}
+
+
+def extend_one(data_dir: Path) -> None:
+    with (
+        patch.object(pagelog, "PAGES_MAX", 1),
+        Store.open(data_dir, network=NETWORK, create=True) as store,
+    ):
+        extend(store, Chain(), 1)

@@ -12,9 +12,9 @@ from typing import Final
 from consensus import codec, wire
 from consensus.quorum import byzantine_quorum, majority
 from node.bodies import Body
+from node.ledger import accel, lineage, merkle, transaction
 from node.ledger import block as blocks
 from node.ledger import checkpoint as checkpoints
-from node.ledger import lineage, merkle, transaction
 from node.ledger.block import Header, Seal
 from node.ledger.checkpoint import Checkpoint, Cosignature, Policy
 from node.ledger.eras import Era, era_digest, era_key
@@ -165,6 +165,7 @@ class Eras:
                 pages=[],
                 pages_were={},
                 page_patches=b"",
+                differ=accel.page_rows,
                 state_root=bytes(32),
                 state_height=header.height,
                 log_size=self._log.size,

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from node.ledger.accel import native, pure
-from node.ledger.accel.types import Backend, Items, Name, Range, Row, StateUpdate
+from node.ledger.accel.types import Backend, Items, Name, Range, Row, Settled, StateUpdate
 from node.ledger.frame import Check, TransactionMalformed
 from node.ledger.pages import ReadPages
 from node.ledger.payload import Opened
@@ -129,6 +129,10 @@ def update_state(
 
 def pages_lost(pairs: Sequence[tuple[bytes, bytes | None]]) -> list[bytes]:
     return _in_force.backend.pages_lost(pairs)
+
+
+def page_rows(head: bytes, settled: Sequence[Settled]) -> list[Row]:
+    return _in_force.backend.page_rows(head, settled)
 
 
 def are_canonical(raws: Sequence[bytes]) -> list[bool]:

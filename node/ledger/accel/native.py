@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from node.ledger.accel import pure
-from node.ledger.accel.types import Items, Name, Range, Row, StateUpdate
+from node.ledger.accel.types import Items, Name, Range, Row, Settled, StateUpdate
 from node.ledger.frame import Check, TransactionMalformed
 from node.ledger.pages import PageCorrupt, ReadPages
 from node.ledger.payload import Op, Opened, Payload, Transaction
@@ -20,7 +20,7 @@ except ImportError:
 
 NAME: Final[Name] = "native"
 RELEASES_LOCK: Final = True
-ABI: Final = 7  # the wheel's own constant must be the same; see native/README.md
+ABI: Final = 8  # the wheel's own constant must be the same; see native/README.md
 
 _wheel: Any = _found
 _HASH_BYTES: Final = 32
@@ -111,6 +111,11 @@ def update_state(
 def pages_lost(pairs: Sequence[tuple[bytes, bytes | None]]) -> list[bytes]:
     lost: list[bytes] = _wheel.pages_lost(pairs)
     return lost
+
+
+def page_rows(head: bytes, settled: Sequence[Settled]) -> list[Row]:
+    rows: list[Row] = _wheel.page_rows(head, settled)
+    return rows
 
 
 def are_canonical(raws: Sequence[bytes]) -> list[bool]:

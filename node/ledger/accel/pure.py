@@ -14,7 +14,7 @@ import ed25519_zebra
 from consensus import codec
 from consensus.codec import Malformed
 from node.ledger import pages, patch, undo
-from node.ledger.accel.types import Items, Name, Range, Row, StateUpdate
+from node.ledger.accel.types import Items, Name, Range, Row, Settled, StateUpdate
 from node.ledger.frame import Check, TransactionMalformed, slice_frame
 from node.ledger.pages import ReadPages
 from node.ledger.payload import Opened, parse_frame
@@ -145,6 +145,16 @@ def update_state(
 
 def pages_lost(pairs: Sequence[tuple[bytes, bytes | None]]) -> list[bytes]:
     return [undo.lost(before, after) for before, after in pairs]
+
+
+def page_rows(head: bytes, settled: Sequence[Settled]) -> list[Row]:
+    rows: list[Row] = []
+    for key, before, now in settled:
+        name = head + key
+        rows += [
+            (name + bytes((slot,)), node or None) for slot, node in undo.differing(before, now)
+        ]
+    return rows
 
 
 # --- transactions -------------------------------------------------------------------------

@@ -17,6 +17,7 @@ Row = tuple[bytes, bytes | None]  # a stored pair; None deletes the key
 # as be32; and the value.
 Items = tuple[bytes, bytes, bytes, bytes]
 Range = tuple[int, int]  # hashes [start, end) of a list
+Settled = tuple[bytes, bytes | None, bytes | None]  # page key, page before, page now
 StateUpdate = tuple[bytes, list[PageWrite], bytes]  # root, pages, row of patches
 
 
@@ -57,6 +58,14 @@ class Backend(Protocol):
 
     def pages_lost(self, pairs: Sequence[tuple[bytes, bytes | None]]) -> list[bytes]:
         """Return what each page lost when it became the second of its pair (``undo.lost``)."""
+        ...
+
+    def page_rows(self, head: bytes, settled: Sequence[Settled]) -> list[Row]:
+        """Return a pair for each slot that is not what it was in (page key, page before, page
+        now): ``head``, page key and slot (u8), and the node; None for a slot left empty.
+
+        In the order of ``settled`` and of slots.  Both as the tree reads and writes them.
+        """
         ...
 
     def row_root(self, row: bytes) -> bytes:

@@ -572,13 +572,3 @@ def test_a_forced_backend_that_is_missing_ends_the_start(foreign: str, how: str)
 def test_the_pure_backend_can_be_forced() -> None:
     assert "accelerator  pure (" in run("version", CHARTSEAL_ACCEL="pure").stdout
     assert run("version", CHARTSEAL_ACCEL="fast").returncode == 2
-
-
-SLOT = st.sampled_from([b"", b"a" * 32, b"b" * 32, b"c" * 64, b"d" * 64])
-PAGE = st.lists(SLOT, min_size=16, max_size=16).filter(any).map(pages.encode_page)
-
-
-@pytest.mark.usefixtures("both")
-@given(pairs=st.lists(st.tuples(PAGE, st.none() | PAGE), max_size=8))
-def test_what_pages_lost_is_the_same_in_both(pairs: list[tuple[bytes, bytes | None]]) -> None:
-    assert native.pages_lost(pairs) == pure.pages_lost(pairs)
