@@ -5,6 +5,7 @@ everything as it was; and where the two places are.  Refuses: to make an empty l
 key that has signed.
 """
 
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -35,6 +36,12 @@ def stored_mark(store: Store) -> Mark:
     return NOTHING if raw is None else decode_mark(raw)
 
 
+def _turn(genesis: Genesis, node_id: str) -> int:
+    """Return the founder's number among the founders, another member's from its name."""
+    founders = [founder.id for founder in genesis.institutions]
+    return founders.index(node_id) if node_id in founders else zlib.crc32(node_id.encode())
+
+
 def open_store(config: Config, genesis: Genesis, keys: NodeKeys) -> Store:
     """Open the ledger, and make it if nothing was ever signed with ``keys``.
 
@@ -52,6 +59,7 @@ def open_store(config: Config, genesis: Genesis, keys: NodeKeys) -> Store:
             network=genesis.network,
             create=fresh,
             segment_bytes_max=config.storage.segment_bytes_max,
+            turn=_turn(genesis, config.node.id),
         )
 
     try:

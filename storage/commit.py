@@ -99,14 +99,17 @@ class BlockCommit:
 class BlockWriter:
     """Makes the batches of one block after the other, on the thread that commits.
 
-    ``settles``: at which heights pages are stored; None: when the log of pages says so.
+    ``settles``: at which heights pages are stored; None: when the log of pages says so, which
+    ``turn`` shifts.
     """
 
-    def __init__(self, source: Readable, settles: Callable[[int], bool] | None) -> None:
+    def __init__(
+        self, source: Readable, settles: Callable[[int], bool] | None, turn: int = 0
+    ) -> None:
         """Take up where ``source`` stands; raises ``Corrupt``."""
         self._source = source
         self._settles = settles
-        self.log = PageLog(source)
+        self.log = PageLog(source, turn)
         newest = View(self.log.newer, pagelog.newest_height(source))
         self._views = {source.get(keys.APPLIED): newest}
 

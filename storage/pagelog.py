@@ -13,13 +13,12 @@ are not what they were (``slots``).
                put in their place.  A page that was not there is put in the place of all
 
 A page as of a height is the stored page with the patches of the blocks above ``base`` in their
-order.  Which block settles follows from what the blocks hold alone, so every node that has
-applied them all with this layout has the same rows.
+order.  Which block settles is each member's own affair; the rows say which did.
 
 Owns: these rows and patches, when a block settles, the pages that are newer than the stored
 ones.  Refuses: to know what a page is, and how it lies in rows; a patch that does not fit is
 ``Corrupt``, and whoever reads a page checks it.
-Bounded: ``PAGES_MAX`` changed pages (some 7 MB, and as much of what was stored),
+Bounded: ``PAGES_MAX`` changed pages (some 4 MB, and as much of what was stored),
 ``LOG_BYTES_MAX`` of patches and ``BLOCKS_MAX`` blocks, then a block settles.
 Crash: the row is part of its block's batch, pages and ``base`` are part of the settling one's.
 The next start puts the patches on again.
@@ -35,7 +34,8 @@ from storage.errors import Corrupt
 from storage.kv import Readable
 from storage.slots import Differ, Pair, Settled
 
-PAGES_MAX: Final = 16_384
+PAGES_MAX: Final = 8192  # twice as many: p99 half as high again, and hardly fewer bytes
+TURNS: Final = 4
 LOG_BYTES_MAX: Final = 8 << 20
 BLOCKS_MAX: Final = 1024
 RECENT_PAGES_MAX: Final = 4096  # 2 MB
@@ -228,8 +228,16 @@ class Step:
 class PageLog:
     """The writing side: one block after the other, on the thread that commits."""
 
-    def __init__(self, source: Readable) -> None:
-        """Put the patches of the newest blocks on again; raises ``Corrupt``."""
+    def __init__(self, source: Readable, turn: int = 0) -> None:
+        """Put the patches of the newest blocks on again; raises ``Corrupt``.
+
+        ``turn``: a number of this member among the others.  By it the first block that settles
+        comes after a share of ``PAGES_MAX`` only, the next ones after a whole one each: such a
+        block takes a member some 50 ms, for which a quorum need not wait while the others'
+        settle elsewhere.  Four members on two cores at 2,000/s: p99 of 130 to 190 ms instead
+        of 180 to 260.
+        """
+        self._sooner = turn % TURNS
         self._source = source
         self._noted = source.get(keys.PAGES) is not None
         self._changed, self._stood = load(source)
@@ -240,6 +248,11 @@ class PageLog:
         self._log_bytes = sum(len(raw) - _BASE_BYTES for _, raw in patches)
         first = next(source.scan(keys.PAGE_LOG, keys.after(keys.PAGE_LOG), limit=1), None)
         self._oldest = None if first is None else int.from_bytes(first[0][1:], "big")
+
+    @property
+    def pages_max(self) -> int:
+        """How many changed pages the next block that settles stores at least."""
+        return PAGES_MAX - self._sooner * PAGES_MAX // TURNS
 
     def page(self, key: bytes) -> bytes | None:
         """Return a page as of the newest block."""
@@ -294,7 +307,7 @@ class PageLog:
             self._oldest = height
         if settle is None:
             settle = (
-                len(self._changed) >= PAGES_MAX
+                len(self._changed) >= self.pages_max
                 or self._log_bytes >= LOG_BYTES_MAX
                 or height - base >= BLOCKS_MAX
             )
@@ -310,6 +323,7 @@ class PageLog:
         result += [(keys.page_log(height), keys.be64(height)), (keys.PAGES, keys.be64(height))]
         self._hold(self._changed.items())
         self._changed, self._stood, self._log_bytes, self._noted = {}, {}, 0, True
+        self._sooner = 0
         self.newer = Newer(height, {}, height)
         return Step(result, settled)
 

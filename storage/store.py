@@ -50,11 +50,13 @@ class Store(Reader):
         latch: Latch | None = None,
         lock: DirectoryLock | None = None,
         settles: Callable[[int], bool] | None = None,
+        turn: int = 0,
     ) -> None:
         """Check whose store this is and cut the torn tail; takes ownership of the parts.
 
         ``open`` composes the usual parts; tests and simulations bring their own.  ``settles``:
-        at which heights pages are stored, for who has to come to the rows of another store.
+        at which heights pages are stored, for who has to come to the rows of another store;
+        ``turn``: the member's number among the members, so that not all store them at once.
         Raises ``SchemaMismatch``, ``ForeignDataDir`` or ``StorageFailure``.
         """
         super().__init__(kv, segments)
@@ -73,7 +75,7 @@ class Store(Reader):
         """Bytes cut from the segments at this start: bodies nobody was promised."""
         prune.finish(kv, segments, self._write_batch)
         self._settles = settles
-        self._blocks = BlockWriter(kv, settles)
+        self._blocks = BlockWriter(kv, settles, turn)
         # The sorted names of all consensus records; engines keep few.  A write that fails may
         # leave it ahead of the disk, and then nothing is written any more.
         self._records = [key for key, _ in self.consensus_pairs()]
@@ -86,6 +88,7 @@ class Store(Reader):
         network: bytes,
         create: bool = False,
         segment_bytes_max: int = SEGMENT_BYTES_MAX,
+        turn: int = 0,
     ) -> "Store":
         """Open the ledger of ``network`` in ``data_dir``; with ``create`` make it if missing.
 
@@ -106,7 +109,9 @@ class Store(Reader):
             undo.callback(kv.close)
             segments = Segments(segments_dir, segment_bytes_max=segment_bytes_max, latch=latch)
             undo.callback(segments.close)
-            store = cls(kv, segments, network=network, create=create, latch=latch, lock=lock)
+            store = cls(
+                kv, segments, network=network, create=create, latch=latch, lock=lock, turn=turn
+            )
             undo.pop_all()
         return store
 

@@ -183,6 +183,21 @@ def test_each_bound_has_a_block_settle(
     assert settled_at(store) == expected
 
 
+@pytest.mark.parametrize(
+    ("turn", "expected"), [(0, [8, 16]), (1, [6, 14]), (3, [2, 10]), (7, [2, 10])]
+)
+def test_members_settle_at_different_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, turn: int, expected: list[int]
+) -> None:
+    monkeypatch.setattr(pagelog, "PAGES_MAX", 8)
+    writer = Writer(5)
+    with Store.open(tmp_path, network=NETWORK, create=True, turn=turn) as store:
+        for at in range(16):
+            writer.commit(store, {name(at): A_PAGE})
+        assert settled_at(store) == expected
+        agrees(store, writer.past[-1])
+
+
 @pytest.mark.parametrize("blocks", [None, 3])
 def test_patches_are_dropped_when_no_height_needs_them(
     store: Store, monkeypatch: pytest.MonkeyPatch, blocks: int | None
