@@ -95,6 +95,7 @@ def _take_pages_apart(kv: KV) -> Iterator[Row]:
         names, at = list(history.split(raw)), name[1:]
         of_pages = [key for key in names if key.startswith(_PAGE_WAS)]
         if of_pages:
+            # What is missing was missing before; `check` executes again and names it.
             lost = kv.get_many([key + at for key in of_pages])
             found = [(key[1:], was) for key, was in zip(of_pages, lost, strict=True) if was]
             yield from history.rows_of_pages(int.from_bytes(at, "big"), found)
