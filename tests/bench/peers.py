@@ -83,7 +83,7 @@ def best(
         name: top.get(name)
         for name in ("per_s", "in_flight", "p50", "p99", "cpu_us_servers", "cpu_us_client")
     }
-    figures |= {"points": points, "probe_us": (probe_us + machine.verify_us()) / 2}
+    figures |= {"points": points, "probe_us": machine.verify_us(probe_us)}
     if idle is not None:
         figures |= {"idle_p50": idle.get("p50"), "idle_p99": idle.get("p99")}
     return figures

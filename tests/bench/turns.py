@@ -32,7 +32,7 @@ def alive_and_dead(bench: Bench, load: Load) -> tuple[Figures, Figures]:
         gaps.append(bench.first_commit_s())
         dead.append(bench.tried(load, rate))
         revive(net, at)
-    probe_us = (began_us + machine.verify_us()) / 2
+    probe_us = machine.verify_us(began_us)
     fdatasync_us = machine.fdatasync_us(net.directory)
     cells = [
         {
