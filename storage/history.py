@@ -93,12 +93,13 @@ def pages_after(source: Readable, page_key: bytes, height: int) -> Iterator[byte
     """Yield what the blocks above ``height`` took from a page, oldest block first; raises
     ``Corrupt``.  Two looks for each block that settled since."""
     end = keys.after(keys.PAGES_WERE)
-    at = keys.pages_were(height + 1)
+    at, named = keys.pages_were(height + 1), bytes((len(page_key),)) + page_key
     while (first := next(source.scan(at, end, limit=1), None)) is not None:
         settled = first[0][:9]
         upto = settled + page_key + b"\x00"
         for _, raw in source.scan(settled, upto, reverse=True, limit=1):
-            yield from (lost for key, lost in pages_in(raw) if key == page_key)
+            if named in raw:  # most rows are of other pages, and need not be taken apart
+                yield from (lost for key, lost in pages_in(raw) if key == page_key)
         at = keys.after(settled)
 
 
