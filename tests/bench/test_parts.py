@@ -7,7 +7,7 @@ import pytest
 
 from node.keys import NodeKeys
 from node.ledger import accel, merkle, transaction
-from tests.bench import drive, flame, loads, micro, run, wire
+from tests.bench import drive, flame, loads, machine, micro, run, wire
 from tests.bench.feeder import Feeder, Job, read
 from tests.bench.loads import Author, Content
 from tests.bench.micro import Size, compare
@@ -186,3 +186,10 @@ def test_the_way_from_bytes_to_disk_is_measured_beside_the_same_rows_alone(tmp_p
     assert found["intake"]["us"] > 0
     commit = found["block_commit"]
     assert commit["over_limit"] == pytest.approx(commit["us"] / commit["limit_us"])
+
+
+def test_a_probe_beside_other_work_counts_as_what_it_was_before():
+    alone = machine.verify_us()
+    assert 0 < alone < 10_000
+    assert machine.verify_us(alone / 1_000) == alone / 1_000
+    assert machine.verify_us(before=1e9) < 1e9
