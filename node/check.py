@@ -32,11 +32,16 @@ from node.ledger import block as blocks
 from node.ledger.block import BlockMalformed
 from node.ledger.eras import Era
 from node.ledger.genesis import Genesis
-from node.ledger.pages import EMPTY
-from node.ledger.smt import StateTree
 from node.ledger.transaction import TransactionMalformed
 from node.lineage_check import check_links
-from node.roots import checkpoint_findings, differences, policy_at, verifiers
+from node.regrown import Regrown
+from node.roots import (
+    checkpoint_findings,
+    differences,
+    page_differences,
+    policy_at,
+    verifiers,
+)
 from node.roster import Rules, founding_rules
 from node.signing import check_mark
 from storage import keys, tables
@@ -52,7 +57,6 @@ from storage.slots import NoPage
 from storage.store import Store
 
 FINDINGS_MAX: Final = 1000
-_PAIRS_PER_STEP: Final = 4096
 
 _WORDS: Final[dict[bytes, tuple[Code, str]]] = {
     keys.BLOCK: (Code.LEDGER_WRONG, "block row"),
@@ -314,25 +318,19 @@ class _Audit:
 
     def _state_from_nothing(self, scratch: Store, row: BlockRow) -> Iterator[Finding]:
         """Build the tree from the pairs alone: the stored root must not depend on history."""
-        pages = _ScratchKV(self._directory / "pages", create=True)
+        tree = Regrown(scratch.iter_state(), scratch_dir=self._directory)
         try:
-            tree, root = StateTree(pages.get), EMPTY
-            pairs = scratch.iter_state()
-            while chunk := dict(islice(pairs, _PAIRS_PER_STEP)):
-                root, writes = tree.update(dict(chunk))
-                pages.write(writes, sync=False)
-            if root != row.state_root:
-                detail = f"pairs give {root.hex()[:16]}, block says {row.state_root.hex()[:16]}"
-                yield _wrong(f"state root of block {row.height}", detail)
-            built = pages.scan(b"", b"\xff" * 34)
-            yield from (
-                _wrong(f"state page {key.hex()}", f"built from its pairs: {how}")
-                for key, how in differences(self._store.iter_pages(), built)
-            )
+            with self._store.snapshot() as view:
+                for key, how in page_differences(view, tree):
+                    yield _wrong(f"state page {key.hex()}", f"built from its pairs: {how}")
         except NoPage as damage:
             yield _wrong(f"state {damage.where}", damage.what)
-        finally:
-            pages.close()
+            return
+        if tree.root != row.state_root:
+            detail = (
+                f"pairs give {tree.root.hex()[:16]}, block says {row.state_root.hex()[:16]}"
+            )
+            yield _wrong(f"state root of block {row.height}", detail)
 
     # --- comparison --------------------------------------------------------------------------
 

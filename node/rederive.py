@@ -6,21 +6,17 @@ only another member or a backup can mend.
 Invariant: rows are written only at the height that they were computed for.
 """
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
 from node.ledger import accel, merkle
 from node.ledger.tiles import TILE_BYTES
-from node.roots import DIRTY_PREFIX, LEAF_PREFIX, build_pages, differences
+from node.regrown import Regrown
+from node.roots import DIRTY_PREFIX, LEAF_PREFIX, differences
 from storage import keys, slots
-from storage.level import LevelKV
 from storage.reader import Reader
 from storage.slots import NoPage
 from storage.store import Store
-
-_END: Final = b"\xff" * 34  # behind every page key
 
 Rows = list[tuple[bytes, bytes | None]]
 
@@ -78,44 +74,44 @@ def _compare(view: Reader, level: int, number: int, row: bytes, rows: Rows) -> N
         rows.append((keys.tile(level, number), row))
 
 
-def pages_again(store: Store) -> bool | None:
+def pages_again(store: Store, *, scratch_dir: Path | None = None) -> bool | None:
     """Store every page that the state's pairs do not give; True when their root is the
     ledger's.  Where one was wrong, the state of older heights cannot be read any more.
 
     None: the ledger moved on meanwhile, ask again.  False also while the root speaks of an
     older height than the pairs.
     """
-    with (
-        store.snapshot(apart=True) as view,
-        tempfile.TemporaryDirectory(prefix="chartseal-pages-") as where,
-    ):
+    with store.snapshot(apart=True) as view:
         applied = view.applied()
         if applied is None:
             return True
         lo = DIRTY_PREFIX
         if next(view.index_scan(lo, keys.after(lo), limit=1), None) is not None:
             return False
-        pages = LevelKV(Path(where) / "pages", create=True)
-        try:
-            if build_pages(view, pages) != applied.state_root:
-                return False
-            if _are(view, pages):
-                return True
-            # The rows as they are now: what patches there are may be what is wrong.
-            built = slots.rows_of(pages.scan(b"", _END))
-            rows: Rows = [
-                (key, slots.take_apart(pages.get(key[1:-1])).get(key[-1]))
-                for key, _ in differences(view.raw_rows(keys.NODE), built)
-            ]
-        finally:
-            pages.close()
+        rows: Rows = []
+        same = True
+        tree = Regrown(view.iter_state(), scratch_dir=scratch_dir)
+        for share in tree.shares():
+            for first, end in share.spans:
+                built = share.within(first, end)
+                same = same and _are(view.iter_pages(first, end), built)
+                # The rows as they are now: what patches there are may be what is wrong.
+                stored, due = view.page_rows(first, end), slots.rows_of(built)
+                rows += [
+                    (key, slots.take_apart(share.pages.get(key[1:-1])).get(key[-1]))
+                    for key, _ in differences(stored, due)
+                ]
+        if tree.root != applied.state_root:
+            return False
+        if same:
+            return True
     return True if store.replace_pages(rows, only_at=applied.height) else None
 
 
-def _are(view: Reader, pages: LevelKV) -> bool:
+def _are(pages: Iterator[tuple[bytes, bytes]], built: list[tuple[bytes, bytes]]) -> bool:
     """Return whether the view's pages, patches put on, are these."""
     try:
-        return next(differences(view.iter_pages(), pages.scan(b"", _END)), None) is None
+        return next(differences(pages, iter(built)), None) is None
     except NoPage:
         return False
 

@@ -7,45 +7,40 @@ Invariant: with no finding here and in ``storage.check``, every row of log and s
 the newest certified checkpoint, up to what was applied after it.
 """
 
-import tempfile
 from collections.abc import Callable, Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from node.ledger import accel, checkpoint, merkle
 from node.ledger.checkpoint import CheckpointMalformed, Policy
 from node.ledger.genesis import Genesis
-from node.ledger.pages import EMPTY
-from node.ledger.smt import StateTree
 from node.ledger.tiles import TILE_BYTES, TileLog, TileMissing
+from node.regrown import Regrown, Rest, in_a_hurry
 from node.roster import StoredRules
 from storage import keys
 from storage.blocks import BlockRow
 from storage.check import Code, Finding, Verifier
 from storage.errors import Corrupt
-from storage.level import LevelKV
 from storage.reader import Reader
 from storage.slots import NoPage
+from storage.store import Store
 
 DIRTY_PREFIX: Final = b"dirty/"
 LEAF_PREFIX: Final = b"leaf/"
-_PAIRS_PER_STEP: Final = 1024
-_BLOCKS_PER_STEP: Final = 64
-Rest = Callable[[], None]
-
-
-def in_a_hurry() -> None:
-    """Do not rest."""
 
 
 def verifiers(policy_at: Callable[[int], Policy], scratch_dir: Path | None) -> list[Verifier]:
     """Return the checks of this module; ``policy_at(height)`` says whose cosignatures count."""
     return [
         log_findings,
-        lambda store: state_findings(store, scratch_dir),
+        lambda store: _of_a_view(store, scratch_dir),
         lambda store: checkpoint_findings(store, policy_at),
     ]
+
+
+def _of_a_view(store: Store, scratch_dir: Path | None) -> Iterator[Finding]:
+    with store.snapshot() as view:  # which reads once what the pages' patches make of them
+        yield from state_findings(view, scratch_dir)
 
 
 # --- the log ------------------------------------------------------------------------------
@@ -61,7 +56,7 @@ def log_findings(store: Reader, *, rest: Rest = in_a_hurry) -> Iterator[Finding]
         return
     try:
         yield from _leaves(store, applied.height, rest)
-        yield from tile_findings(store, applied.log_size)
+        yield from tile_findings(store, applied.log_size, rest)
         root = TileLog(applied.log_size, store.tile).root()
     except TileMissing as missing:
         yield Finding(Code.TILE_WRONG, "log", str(missing))
@@ -78,25 +73,28 @@ def _leaves(store: Reader, top: int, rest: Rest) -> Iterator[Finding]:
     """Compare each leaf hash with the block that put it there."""
     tiles = _Tiles(store)
     for height in range(store.lowest(), top + 1):
-        if not height % _BLOCKS_PER_STEP:
-            rest()
+        rest()
         row, seal = store.block(height), store.seal(height)
         if row is None or seal is None:
             continue  # storage.check has named it
         ids = {row.txids[at : at + 32] for at in range(0, len(row.txids), 32)}
-        for index in range(row.first_index, row.first_index + row.count):
-            named = store.index_get(LEAF_PREFIX + index.to_bytes(8, "big"))
+        last = row.first_index + row.count
+        named = dict(store.index_scan(_leaf_key(row.first_index), _leaf_key(last)))
+        for index in range(row.first_index, last):
             leaf = tiles.leaf(index)
             if leaf not in ids:
                 where = f"tile 0/{index // 256}"
                 yield Finding(Code.TILE_WRONG, where, f"leaf {index} is not of block {height}")
-            if named != leaf:
+            if named.get(_leaf_key(index)) != leaf:
                 where = f"index row of leaf {index}"
                 yield Finding(Code.LEDGER_WRONG, where, "names another transaction")
-        last = row.first_index + row.count
         if tiles.leaf(last) != merkle.leaf_hash(seal):
             where = f"tile 0/{last // 256}"
             yield Finding(Code.TILE_WRONG, where, f"leaf {last} is not the seal of {height}")
+
+
+def _leaf_key(index: int) -> bytes:
+    return LEAF_PREFIX + index.to_bytes(8, "big")
 
 
 class _Tiles:
@@ -114,12 +112,13 @@ class _Tiles:
         return self._tile[at * 32 : at * 32 + 32]
 
 
-def tile_findings(store: Reader, log_size: int) -> Iterator[Finding]:
+def tile_findings(store: Reader, log_size: int, rest: Rest = in_a_hurry) -> Iterator[Finding]:
     """Yield each entry above level 0 that is not the root of the full tile below it."""
     level, entries = 0, log_size
     while entries >= 256:
         full = entries // 256
         for number in range(full):
+            rest()
             below = store.tile(level, number) or b""
             above = store.tile(level + 1, number // 256) or b""
             at = (number % 256) * 32
@@ -136,10 +135,10 @@ def tile_findings(store: Reader, log_size: int) -> Iterator[Finding]:
 def state_findings(
     store: Reader, scratch_dir: Path | None, *, rest: Rest = in_a_hurry
 ) -> Iterator[Finding]:
-    """Build the state tree from the pairs alone and compare root and pages.
+    """Grow the state tree from the pairs alone and compare root and pages.
 
-    A root that speaks of an older height than the pairs (``state_root_every``) is compared
-    with its pages only.
+    ``store`` stands still: a view, or one that nobody writes to.  A root that speaks of an
+    older height than the pairs (``state_root_every``) is compared with its pages only.
     """
     applied = store.applied()
     if applied is None or applied.state_height == 0:
@@ -147,32 +146,31 @@ def state_findings(
     lo = DIRTY_PREFIX
     if next(store.index_scan(lo, keys.after(lo), limit=1), None) is not None:
         return
-    with tempfile.TemporaryDirectory(prefix="chartseal-state-", dir=scratch_dir) as where:
-        pages = LevelKV(Path(where) / "pages", create=True)
-        try:
-            root = build_pages(store, pages, rest)
-            if root != applied.state_root:
-                said = applied.state_root.hex()[:16]
-                yield Finding(
-                    Code.LEDGER_WRONG, "state root", f"pairs give {root.hex()[:16]}, not {said}"
-                )
-            built = pages.scan(b"", b"\xff" * 34)
-            for key, how in differences(store.iter_pages(), built):
-                yield Finding(Code.LEDGER_WRONG, f"state page {key.hex()}", how)
-        except NoPage as damage:
-            yield Finding(Code.LEDGER_WRONG, f"state {damage.where}", damage.what)
-        finally:
-            pages.close()
+    tree = Regrown(store.iter_state(), scratch_dir=scratch_dir, rest=rest)
+    try:
+        for key, how in page_differences(store, tree, rest):
+            yield Finding(Code.LEDGER_WRONG, f"state page {key.hex()}", how)
+    except NoPage as damage:
+        yield Finding(Code.LEDGER_WRONG, f"state {damage.where}", damage.what)
+        return
+    if tree.root != applied.state_root:
+        said = applied.state_root.hex()[:16]
+        detail = f"pairs give {tree.root.hex()[:16]}, not {said}"
+        yield Finding(Code.LEDGER_WRONG, "state root", detail)
 
 
-def build_pages(store: Reader, pages: LevelKV, rest: Rest = in_a_hurry) -> bytes:
-    """Return the root of the state's pairs; every page of their tree goes to ``pages``."""
-    tree, root, pairs = StateTree(pages.get), EMPTY, store.iter_state()
-    while chunk := dict(islice(pairs, _PAIRS_PER_STEP)):
-        root, writes = tree.update(dict(chunk))
-        pages.write(writes, sync=False)
+def page_differences(
+    store: Reader, tree: Regrown, rest: Rest = in_a_hurry
+) -> Iterator[tuple[bytes, str]]:
+    """Walk ``tree``; yield each page of ``store`` that is not its, and each that it lacks.
+
+    Raises ``NoPage`` for rows that are no page.
+    """
+    for share in tree.shares():
+        for first, end in share.spans:
+            built = share.within(first, end)
+            yield from differences(store.iter_pages(first, end), iter(built))
         rest()
-    return root
 
 
 def differences(

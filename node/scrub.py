@@ -34,7 +34,8 @@ from storage.store import Store
 
 T = TypeVar("T")
 PAUSE_S: Final = 60.0  # between two rounds
-REST_S: Final = 0.01
+WORK_S: Final = 0.01  # at one go
+REST_SHARE: Final = 9.0  # rest for so many times as long as was worked
 SETTLED_S: Final = 60.0  # a younger table may still be written
 KNOWN_MAX: Final = 10_000
 FINDINGS_MAX: Final = 1000
@@ -59,11 +60,18 @@ class Scrub:
         self.found: Counter[str] = Counter()
         self.mended: Counter[str] = Counter()
         self._stop = threading.Event()
+        self._woken_s = 0.0
 
     def _rest(self) -> None:
-        """Leave the interpreter to others for a moment: this work is in no hurry."""
-        if self._stop.wait(REST_S):
+        """Rest in proportion: a long look takes a tenth of a processor, and less of a busy one,
+        where the same work takes longer.  On all members at once that is hardly felt; without
+        it four that share two cores answered ten seconds late meanwhile."""
+        worked_s = time.monotonic() - self._woken_s
+        if worked_s < WORK_S:
+            return
+        if self._stop.wait(worked_s * REST_SHARE):
             raise _Stopped
+        self._woken_s = time.monotonic()
 
     async def run(self) -> None:
         """Scrub until cancelled; failures of the disk are the store's business to tell."""
@@ -172,6 +180,7 @@ class Scrub:
             written_before_s=time.time() - SETTLED_S,
             rest=self._rest,
         )
+        self._woken_s = time.monotonic()
         for item in await threads.surely(lambda: list(look()), stop=self._stop):
             place = (item.path.name, item.offset)
             if place not in self._left and len(self._left) < KNOWN_MAX:
@@ -184,8 +193,8 @@ class Scrub:
             ("tiles", partial(roots.log_findings, rest=self._rest), tiles_again),
             (
                 "pages",
-                partial(roots.state_findings, scratch_dir=None, rest=self._rest),
-                pages_again,
+                partial(roots.state_findings, scratch_dir=self._data_dir, rest=self._rest),
+                partial(pages_again, scratch_dir=self._data_dir),
             ),
         ):
             findings = await threads.surely(self._findings, look, stop=self._stop)
@@ -197,6 +206,7 @@ class Scrub:
 
     def _findings(self, look: Callable[..., Iterator[Finding]]) -> list[Finding]:
         found: list[Finding] = []
+        self._woken_s = time.monotonic()
         try:
             with self._store.snapshot(apart=True) as view:
                 for item in look(view):

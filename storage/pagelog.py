@@ -195,10 +195,10 @@ def load(source: Readable, read: ReadPages = slots.pages) -> tuple[Changed, Chan
 
 
 def merged(
-    changed: Changed, stored: Iterator[tuple[bytes, bytes]]
+    changed: Iterable[Pair], stored: Iterator[tuple[bytes, bytes]]
 ) -> Iterator[tuple[bytes, bytes]]:
-    """Yield every page in key order; ``stored`` are the stored ones in that order."""
-    newer = iter(sorted(changed.items()))
+    """Yield every page in key order; both come in that order."""
+    newer = iter(changed)
     mine, theirs = next(newer, None), next(stored, None)
     while mine is not None or theirs is not None:
         if mine is None or (theirs is not None and theirs[0] < mine[0]):

@@ -4,6 +4,7 @@ Owns: turning keys into rows.  Refuses: writing, caching.
 Invariant: None means "not there"; anything there but unreadable raises ``Corrupt``.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -42,6 +43,7 @@ class Reader:
         self._source = source
         self._segments = segments
         self._changed: Changed | None = None
+        self._names: list[bytes] | None = None  # of these, in order
 
     # --- consensus -------------------------------------------------------------------------
 
@@ -172,17 +174,31 @@ class Reader:
             return changed[key]
         return self.stored_page(key)
 
-    def iter_pages(self) -> Iterator[tuple[bytes, bytes]]:
-        """Yield every page of the state tree in key order."""
-        return pagelog.merged(self._changed_pages(), self.iter_stored_pages())
+    def iter_pages(
+        self, first: bytes = b"", end: bytes = slots.END
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Yield every page of the state tree in key order, from ``first`` up to ``end``."""
+        changed = self._changed_pages()
+        if self._names is None:
+            self._names = sorted(changed)
+        names = self._names[bisect_left(self._names, first) : bisect_left(self._names, end)]
+        return pagelog.merged(
+            [(name, changed[name]) for name in names], self.iter_stored_pages(first, end)
+        )
 
     def stored_page(self, key: bytes) -> bytes | None:
         """Return a page as it is stored: as of ``pages_base()``."""
         return slots.page(self._source, key)
 
-    def iter_stored_pages(self) -> Iterator[tuple[bytes, bytes]]:
-        """Yield every stored page in key order."""
-        return slots.every(self.raw_rows(keys.NODE))
+    def iter_stored_pages(
+        self, first: bytes = b"", end: bytes = slots.END
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Yield every stored page in key order, from ``first`` up to ``end``."""
+        return slots.every(self.page_rows(first, end))
+
+    def page_rows(self, first: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the rows (``slots``) of stored pages from ``first`` up to ``end``."""
+        return self._source.scan(keys.NODE + first, keys.NODE + end)
 
     def recent_page(self, key: bytes, height: int) -> tuple[bool, bytes | None] | None:
         """Return (True, page) as of ``height``, (False, None) when it is as it is stored; None

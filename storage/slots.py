@@ -27,6 +27,7 @@ from storage.errors import Corrupt
 from storage.kv import Readable
 
 SLOTS: Final = 16
+END: Final = b"\xff" * 34  # behind every page's key
 _NODE_BYTES: Final = (32, 64)
 _HEAD_BYTES: Final = 4
 _CRC_BYTES: Final = 4
@@ -37,6 +38,7 @@ class NoPage(Corrupt):
 
 
 Pair = tuple[bytes, bytes | None]
+Whole = tuple[bytes, bytes]  # page key, page
 Settled = Sequence[tuple[bytes, bytes | None, bytes | None]]  # page key, stored before, now
 # The rows, the first argument in front of each key, that make what is stored of each page what
 # it is now, in the order of pages and slots; None deletes.

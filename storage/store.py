@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 
 from consensus.types import Delete, Put, Record
-from storage import foundation, history, keys, prune, schema
+from storage import foundation, history, keys, prune, schema, slots
 from storage.blocks import append_body
 from storage.commit import BlockCommit, BlockWriter, follows
 from storage.errors import StorageFailure
@@ -354,9 +354,9 @@ class Store(Reader):
         """Return pages of the state tree, for the thread that commits."""
         return self._blocks.log.pages(page_keys)
 
-    def iter_pages(self) -> Iterator[tuple[bytes, bytes]]:
+    def iter_pages(self, first: bytes = b"", end: bytes = slots.END) -> Iterator[slots.Whole]:
         with self.snapshot() as view:
-            yield from view.iter_pages()
+            yield from view.iter_pages(first, end)
 
     def scan_all(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield every raw pair there is, checksums verified: for checking and export."""

@@ -41,7 +41,7 @@ mod chartseal_native {
 
     /// Counts up whenever a function's name, arguments or answers change.
     #[pymodule_export]
-    const ABI: u32 = 8;
+    const ABI: u32 = 9;
 
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -212,6 +212,23 @@ mod chartseal_native {
         });
         let pages = PyList::new(py, pages.collect::<Vec<_>>())?;
         Ok((PyBytes::new(py, &root), pages, PyBytes::new(py, &writes.patches)))
+    }
+
+    /// Return the node of the keys in `row` (path and hash of the value each) below `depth`
+    /// nibbles that they share, and the pages of their tree.
+    #[pyfunction]
+    fn grow_state<'py>(
+        py: Python<'py>,
+        row: &[u8],
+        depth: usize,
+    ) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyList>)> {
+        let (node, pages) =
+            py.detach(|| state::grown(row, depth)).map_err(PyValueError::new_err)?;
+        let pages = pages.iter().map(|(name, page)| {
+            (PyBytes::new(py, name), page.as_ref().map(|page| PyBytes::new(py, page)))
+        });
+        let pages = PyList::new(py, pages.collect::<Vec<_>>())?;
+        Ok((PyBytes::new(py, &node.bytes()), pages))
     }
 
     /// Return what each page lost when it became the second of its pair (None: it was dropped).

@@ -22,6 +22,15 @@ impl Node {
             Node::Key { path, value } => leaf_hash(&[*path, *value].concat()),
         }
     }
+
+    /// Return the node as a page holds it.
+    pub fn bytes(&self) -> Vec<u8> {
+        match self {
+            Node::Nothing => Vec::new(),
+            Node::Subtree(hash) => hash.to_vec(),
+            Node::Key { path, value } => [*path, *value].concat(),
+        }
+    }
 }
 
 /// Return the node above two: a single key rises unhashed, anything else is hashed.

@@ -137,6 +137,40 @@ fn groups(
     found
 }
 
+/// Return the node of exactly the keys in `row` below their first `depth` nibbles, and its pages.
+///
+/// `row`: place and hash of the value of each key, in any order.  Returns what is wrong with it.
+pub fn grown(row: &[u8], depth: usize) -> Result<(Node, Vec<Write>), String> {
+    let (items, rest) = row.as_chunks::<64>();
+    if !rest.is_empty() || depth >= NIBBLES {
+        return Err("keys of 64 bytes and a depth below 64 are due".into());
+    }
+    let mut present: Vec<Change> = items
+        .iter()
+        .map(|item| {
+            let (path, value) = item.split_at(32);
+            Change { path: to_hash(path), value: Some(to_hash(value)) }
+        })
+        .collect();
+    present.sort_unstable_by_key(|change| change.path);
+    if present.windows(2).any(|pair| pair[0].path == pair[1].path) {
+        return Err("two keys with one path".into());
+    }
+    // In order: what the first and the last share, all do.
+    if let (Some(first), Some(last)) = (present.first(), present.last())
+        && (0..depth).any(|at| slot_of(&first.path, at) != slot_of(&last.path, at))
+    {
+        return Err("keys of different places".into());
+    }
+    let mut writes = Writes::default();
+    let node = place(&Node::Nothing, depth, &present, &mut writes);
+    Ok((node, writes.pages))
+}
+
+fn to_hash(half: &[u8]) -> Hash {
+    half.try_into().expect("half of 64 bytes")
+}
+
 /// Put changes into a slot that holds at most one key; return what stands there then.
 fn place(node: &Node, depth: usize, changes: &[Change], writes: &mut Writes) -> Node {
     let mut present: Vec<Change> =

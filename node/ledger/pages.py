@@ -14,6 +14,7 @@ into a root.
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
+from itertools import pairwise
 from typing import Final
 
 EMPTY: Final = bytes(32)
@@ -172,6 +173,40 @@ def update(
     return hash_of(node), work.writes
 
 
+def grown(row: bytes, depth: int) -> tuple[Node, list[PageWrite]]:
+    """Return the node of exactly these keys below their first ``depth`` nibbles, and its pages.
+
+    ``row``: path and hash of the value of each key, 64 bytes, in any order.  ``ValueError`` for
+    a row that is not so, for keys that do not share these nibbles, and for one key twice.
+    """
+    if len(row) % _LEAF_BYTES or not 0 <= depth < NIBBLES:
+        raise ValueError("keys of 64 bytes and a depth below 64 are due")
+    ordered = sorted(
+        (row[at : at + 32], row[at + 32 : at + 64]) for at in range(0, len(row), _LEAF_BYTES)
+    )
+    if any(a[0] == b[0] for a, b in pairwise(ordered)):
+        raise ValueError("two keys with one path")
+    if ordered and page_key(ordered[0][0], depth) != page_key(ordered[-1][0], depth):
+        raise ValueError("keys of different places")
+    work = _Update(lambda _name: None)
+    return work.place(NOTHING, depth, ordered), work.writes
+
+
+def joined(nodes: Sequence[Node], depth: int) -> tuple[Node, list[PageWrite]]:
+    """Return the node of a whole tree and the pages above ``depth`` nibbles, 1 at least, out of
+    its 16**``depth`` nodes there, from the left to the right."""
+    pages: list[PageWrite] = []
+    level = list(nodes)
+    for above in range(depth - 1, -1, -1):
+        rows = [level[at : at + SLOTS] for at in range(0, len(level), SLOTS)]
+        level = [levels_of(slots)[-1][0] for slots in rows]
+        for number, (slots, node) in enumerate(zip(rows, level, strict=True)):
+            if len(node) == 32 or (above == 0 and node != NOTHING):
+                path = (number << 4 * (NIBBLES - above)).to_bytes(32, "big")
+                pages.append((page_key(path, above), encode_page(slots)))
+    return level[0], pages
+
+
 class _Update:
     def __init__(self, read_page: ReadPage) -> None:
         self._read_page = read_page
@@ -188,7 +223,7 @@ class _Update:
             end = start + 1
             while end < count and changes[end][0][byte] >> shift & 15 == slot:
                 end += 1
-            slots[slot] = self._slot(slots[slot], depth + 1, changes[start:end])
+            slots[slot] = self.place(slots[slot], depth + 1, changes[start:end])
             start = end
         node = levels_of(slots)[-1][0]
         # A page left with one key gives it up to the page above; only the root page keeps it.
@@ -198,7 +233,8 @@ class _Update:
             self.writes.append((page_key(path, depth), after))
         return node
 
-    def _slot(self, node: Node, depth: int, changes: list[Change]) -> Node:
+    def place(self, node: Node, depth: int, changes: list[Change]) -> Node:
+        """Put ``changes`` into a slot that holds ``node``; return what stands there then."""
         if len(node) == 32:
             return self.page(stored_page(self._read_page, changes[0][0], depth), depth, changes)
         held = {node[:32]: node[32:]} if node else {}

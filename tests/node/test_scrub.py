@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import patch
 
 import pytest
@@ -315,6 +316,42 @@ async def test_levels_own_damage_is_named_and_does_not_end_the_node(
         assert scrub.found["leveldb"] == 1
         assert store.failure is None
         store.save([Put(b"vote", b"goes on")], sync=True)
+
+
+async def test_long_looks_rest_nine_times_as_long_as_they_work(data: Path, whole: Path) -> None:
+    """Each small piece of work takes one second here, so each is followed by a rest."""
+    clock, rests = 0.0, list[float]()
+
+    def wait(seconds: float) -> bool:
+        nonlocal clock
+        rests.append(seconds)
+        clock += seconds
+        return False
+
+    def monotonic() -> float:
+        nonlocal clock
+        clock += 1
+        return clock
+
+    with scrubbing(data, whole) as (_store, scrub, _members):
+        with (
+            patch.object(scrub._stop, "wait", wait),
+            patch("node.scrub.time", SimpleNamespace(monotonic=monotonic)),
+        ):
+            await scrub.derived()
+        assert len(rests) > BLOCKS + 16  # for each block of the log, each share of the state
+        assert set(rests) == {9.0}
+        assert sum(scrub.found.values()) == 0
+
+
+async def test_work_of_a_moment_is_not_rested_after(data: Path, whole: Path) -> None:
+    with scrubbing(data, whole) as (_store, scrub, _members):
+        with (
+            patch.object(scrub._stop, "wait", pytest.fail),
+            patch("node.scrub.time", SimpleNamespace(monotonic=lambda: 7.0)),
+        ):
+            await scrub.derived()
+        assert sum(scrub.found.values()) == 0
 
 
 def test_pointers_of_the_fixture_cover_several_files(whole: Path) -> None:

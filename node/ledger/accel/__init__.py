@@ -21,7 +21,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from node.ledger.accel import native, pure
-from node.ledger.accel.types import Backend, Items, Name, Range, Row, Settled, StateUpdate
+from node.ledger.accel.types import (
+    Backend,
+    Grown,
+    Items,
+    Name,
+    Range,
+    Row,
+    Settled,
+    StateUpdate,
+)
 from node.ledger.frame import Check, TransactionMalformed
 from node.ledger.pages import ReadPages
 from node.ledger.payload import Opened
@@ -125,6 +134,10 @@ def update_state(
     changes: Sequence[tuple[bytes, bytes | None]], read_pages: ReadPages
 ) -> StateUpdate:
     return _in_force.backend.update_state(changes, read_pages)
+
+
+def grow_state(row: bytes, depth: int) -> Grown:
+    return _in_force.backend.grow_state(row, depth)
 
 
 def pages_lost(pairs: Sequence[tuple[bytes, bytes | None]]) -> list[bytes]:

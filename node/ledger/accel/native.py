@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from node.ledger.accel import pure
-from node.ledger.accel.types import Items, Name, Range, Row, Settled, StateUpdate
+from node.ledger.accel.types import Grown, Items, Name, Range, Row, Settled, StateUpdate
 from node.ledger.frame import Check, TransactionMalformed
 from node.ledger.pages import PageCorrupt, ReadPages
 from node.ledger.payload import Op, Opened, Payload, Transaction
@@ -20,7 +20,7 @@ except ImportError:
 
 NAME: Final[Name] = "native"
 RELEASES_LOCK: Final = True
-ABI: Final = 8  # the wheel's own constant must be the same; see native/README.md
+ABI: Final = 9  # the wheel's own constant must be the same; see native/README.md
 
 _wheel: Any = _found
 _HASH_BYTES: Final = 32
@@ -106,6 +106,11 @@ def update_state(
     except _wheel.PageDamaged as damage:
         raise PageCorrupt(str(damage)) from damage
     return after
+
+
+def grow_state(row: bytes, depth: int) -> Grown:
+    grown: Grown = _wheel.grow_state(row, depth)
+    return grown
 
 
 def pages_lost(pairs: Sequence[tuple[bytes, bytes | None]]) -> list[bytes]:

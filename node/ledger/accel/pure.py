@@ -14,7 +14,7 @@ import ed25519_zebra
 from consensus import codec
 from consensus.codec import Malformed
 from node.ledger import pages, patch, undo
-from node.ledger.accel.types import Items, Name, Range, Row, Settled, StateUpdate
+from node.ledger.accel.types import Grown, Items, Name, Range, Row, Settled, StateUpdate
 from node.ledger.frame import Check, TransactionMalformed, slice_frame
 from node.ledger.pages import ReadPages
 from node.ledger.payload import Opened, parse_frame
@@ -141,6 +141,10 @@ def update_state(
 
     root, writes = pages.update(changes, read)
     return root, writes, patch.row((key, were.get(key), after) for key, after in writes)
+
+
+def grow_state(row: bytes, depth: int) -> Grown:
+    return pages.grown(row, depth)
 
 
 def pages_lost(pairs: Sequence[tuple[bytes, bytes | None]]) -> list[bytes]:

@@ -18,6 +18,7 @@ Row = tuple[bytes, bytes | None]  # a stored pair; None deletes the key
 Items = tuple[bytes, bytes, bytes, bytes]
 Range = tuple[int, int]  # hashes [start, end) of a list
 Settled = tuple[bytes, bytes | None, bytes | None]  # page key, page before, page now
+Grown = tuple[bytes, list[PageWrite]]  # node, pages
 StateUpdate = tuple[bytes, list[PageWrite], bytes]  # root, pages, row of patches
 
 
@@ -54,6 +55,15 @@ class Backend(Protocol):
 
     def merkle_root(self, hashes: Sequence[bytes]) -> bytes:
         """Return the RFC 6962 root over leaf hashes; ``EMPTY_ROOT`` for none."""
+        ...
+
+    def grow_state(self, row: bytes, depth: int) -> Grown:
+        """Return the node of a tree of exactly these keys at ``depth`` nibbles, and its pages
+        from there on (``pages.grown``).
+
+        ``row``: path and hash of the value of each key, 64 bytes, in any order, all with the
+        same first ``depth`` nibbles.  ``ValueError`` for a row that is not so.
+        """
         ...
 
     def pages_lost(self, pairs: Sequence[tuple[bytes, bytes | None]]) -> list[bytes]:
