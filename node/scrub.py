@@ -12,6 +12,7 @@ Invariant: a round reads at most ``rate`` bytes a second, whatever it finds.
 
 import asyncio
 import logging
+import shutil
 import threading
 import time
 from collections import Counter
@@ -45,14 +46,27 @@ class _Stopped(Exception):
     """The node stops: a long look ends in the middle."""
 
 
-class Scrub:
-    """``rate``: bytes a second, 0 for off."""
+class _NoRoom(Exception):
+    """A look that writes a file of its own leaves the disk to the ledger."""
 
-    def __init__(self, store: Store, data_dir: Path, bodies: PeerBodies, *, rate: int) -> None:
+
+class Scrub:
+    """``rate``: bytes a second, 0 for off.  ``free_bytes``: what it leaves free on the disk."""
+
+    def __init__(
+        self,
+        store: Store,
+        data_dir: Path,
+        bodies: PeerBodies,
+        *,
+        rate: int,
+        free_bytes: int = 0,
+    ) -> None:
         self._store = store
         self._data_dir = data_dir
         self._bodies = bodies
         self._rate = rate
+        self._free_bytes = free_bytes
         self._left: set[tuple[str, bytes | int]] = set()  # named once already
         self._unreadable = False  # LevelDB, in this round
         self.bytes_read = 0
@@ -72,6 +86,11 @@ class Scrub:
         if self._stop.wait(worked_s * REST_SHARE):
             raise _Stopped
         self._woken_s = time.monotonic()
+
+    def _rest_with_room(self) -> None:
+        if shutil.disk_usage(self._data_dir).free < self._free_bytes:
+            raise _NoRoom
+        self._rest()
 
     async def run(self) -> None:
         """Scrub until cancelled; failures of the disk are the store's business to tell."""
@@ -193,11 +212,17 @@ class Scrub:
             ("tiles", partial(roots.log_findings, rest=self._rest), tiles_again),
             (
                 "pages",
-                partial(roots.state_findings, scratch_dir=self._data_dir, rest=self._rest),
+                partial(
+                    roots.state_findings, scratch_dir=self._data_dir, rest=self._rest_with_room
+                ),
                 partial(pages_again, scratch_dir=self._data_dir),
             ),
         ):
-            findings = await threads.surely(self._findings, look, stop=self._stop)
+            try:
+                findings = await threads.surely(self._findings, look, stop=self._stop)
+            except _NoRoom:
+                event("scrub.postponed", level=logging.WARNING, kind=kind)
+                continue
             for item in findings:
                 self._tell(kind, where=item.where, what=item.detail)
             if findings and await self._again(again):

@@ -37,5 +37,7 @@ def build_upkeep(
     bodies = PeerBodies(board.ask_blocks, board.connected)
     sync.mending, sync.others = bodies.received, board.connected
     rate = config.storage.scrub_mib_per_second << 20
-    service.scrub = Scrub(store, config.node.data_dir, bodies, rate=rate)
+    # Twice: the file of a look may not be what has clients refused.
+    free_bytes = 2 * config.storage.min_free_bytes
+    service.scrub = Scrub(store, config.node.data_dir, bodies, rate=rate, free_bytes=free_bytes)
     return service.scrub

@@ -90,6 +90,8 @@ EVENTS: Final = {
     "damaged bytes of a body lie in `damaged/`.",
     "scrub.unmended": "No connected member has the body of block `height`; the next round asks "
     "again.",
+    "scrub.postponed": "The look at the state's pages wants a file of its own, and less than "
+    "twice `storage.min_free_bytes` is free; the next round tries again.",
     "store.keys-unknown": "Damage in LevelDB ended the look at its keys after the start; new "
     "keys are looked for, which is slower. The scrub says where it is.",
     "upkeep.failed": "A backup or pruning by the clock failed with `code`; it is tried again.",

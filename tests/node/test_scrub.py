@@ -354,6 +354,20 @@ async def test_work_of_a_moment_is_not_rested_after(data: Path, whole: Path) -> 
         assert sum(scrub.found.values()) == 0
 
 
+async def test_a_look_with_a_file_of_its_own_leaves_the_disk_to_the_ledger(
+    data: Path, whole: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with scrubbing(data, whole) as (store, scrub, _members):
+        store.mend([*wrong_page(store), *no_tile(store)])
+        scrub._free_bytes = 1 << 62
+        await scrub.derived()
+        assert set(scrub.mended) == {"tiles"}
+        assert "scrub.postponed" in caplog.text
+        scrub._free_bytes = 0
+        await scrub.derived()
+        assert set(scrub.mended) == {"tiles", "pages"}
+
+
 def test_pointers_of_the_fixture_cover_several_files(whole: Path) -> None:
     with Store.open(whole, network=genesis("pbft").network) as store:
         numbers = {Pointer.decode(raw).segment for _, raw in store.raw_rows(keys.BODY)}
