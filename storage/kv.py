@@ -8,9 +8,11 @@ next process; batches become durable in the order they were written.
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from storage.keys import after
+
+TURNS: Final = 4  # of members, by number, that are not to do heavy work at the same time
 
 
 class Readable(Protocol):

@@ -31,11 +31,10 @@ from typing import Final, Protocol
 from consensus.frozen import dataclass
 from storage import keys, slots
 from storage.errors import Corrupt
-from storage.kv import Readable
+from storage.kv import TURNS, Readable
 from storage.slots import Differ, Pair, Settled
 
 PAGES_MAX: Final = 8192  # twice as many: p99 half as high again, and hardly fewer bytes
-TURNS: Final = 4
 LOG_BYTES_MAX: Final = 8 << 20
 BLOCKS_MAX: Final = 1024
 RECENT_PAGES_MAX: Final = 4096  # 2 MB

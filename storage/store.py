@@ -56,7 +56,7 @@ class Store(Reader):
 
         ``open`` composes the usual parts; tests and simulations bring their own.  ``settles``:
         at which heights pages are stored, for who has to come to the rows of another store;
-        ``turn``: the member's number among the members, so that not all store them at once.
+        ``turn``: the member's number among them, so that not all do heavy work at once.
         Raises ``SchemaMismatch``, ``ForeignDataDir`` or ``StorageFailure``.
         """
         super().__init__(kv, segments)
@@ -105,7 +105,7 @@ class Store(Reader):
             lock = lock or undo.enter_context(DirectoryLock(data_dir))
             refuse_lost_index(data_dir / KV_NAME, segments_dir)
             latch = Latch()
-            kv = LevelKV(data_dir / KV_NAME, create=create, latch=latch)
+            kv = LevelKV(data_dir / KV_NAME, create=create, latch=latch, turn=turn)
             undo.callback(kv.close)
             segments = Segments(segments_dir, segment_bytes_max=segment_bytes_max, latch=latch)
             undo.callback(segments.close)
