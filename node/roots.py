@@ -148,7 +148,7 @@ def state_findings(
         return
     tree = Regrown(store.iter_state(), scratch_dir=scratch_dir, rest=rest)
     try:
-        for key, how in page_differences(store, tree, rest):
+        for key, how in page_differences(store, tree):
             yield Finding(Code.LEDGER_WRONG, f"state page {key.hex()}", how)
     except NoPage as damage:
         yield Finding(Code.LEDGER_WRONG, f"state {damage.where}", damage.what)
@@ -159,9 +159,7 @@ def state_findings(
         yield Finding(Code.LEDGER_WRONG, "state root", detail)
 
 
-def page_differences(
-    store: Reader, tree: Regrown, rest: Rest = in_a_hurry
-) -> Iterator[tuple[bytes, str]]:
+def page_differences(store: Reader, tree: Regrown) -> Iterator[tuple[bytes, str]]:
     """Walk ``tree``; yield each page of ``store`` that is not its, and each that it lacks.
 
     Raises ``NoPage`` for rows that are no page.
@@ -170,7 +168,6 @@ def page_differences(
         for first, end in share.spans:
             built = share.within(first, end)
             yield from differences(store.iter_pages(first, end), iter(built))
-        rest()
 
 
 def differences(

@@ -60,7 +60,7 @@ class Scrub:
         bodies: PeerBodies,
         *,
         rate: int,
-        free_bytes: int = 0,
+        free_bytes: int,
     ) -> None:
         self._store = store
         self._data_dir = data_dir

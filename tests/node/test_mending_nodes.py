@@ -2,6 +2,8 @@
 
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import patch
 
 import pytest
 
@@ -115,3 +117,17 @@ def close_segment(node: Node) -> None:
     segments._bytes_max = tail.end
     segments.append(b"begins a file")
     segments._bytes_max = usual
+
+
+@pytest.mark.parametrize(("short", "told"), [(1, True), (0, False)])
+async def test_a_running_node_wants_twice_the_room_at_which_clients_are_refused(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, short: int, told: bool
+) -> None:
+    off = ("storage.scrub_mib_per_second", "0")  # rounds by themselves, that is
+    least = ("storage.min_free_bytes", "1MiB")
+    disk = SimpleNamespace(disk_usage=lambda _path: SimpleNamespace(free=(2 << 20) - short))
+    async with running(tmp_path / "net", members=3, engine="raft", flags=(off, least)) as nodes:
+        await grown(nodes, 1)
+        with patch("node.scrub.shutil", disk):
+            await nodes[0].parts.scrub.derived()
+        assert ("scrub.postponed" in caplog.text) is told

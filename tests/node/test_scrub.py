@@ -88,7 +88,7 @@ def scrubbing(data: Path, whole: Path, *kinds: str) -> Iterator[tuple[Store, Scr
     network = genesis("pbft").network
     with Store.open(data, network=network) as store, twin_of(whole, data) as twin:
         members = Members(twin, kinds or ("honest",))
-        yield store, Scrub(store, data, members.bodies, rate=0), members
+        yield store, Scrub(store, data, members.bodies, rate=0, free_bytes=0), members
 
 
 @contextmanager
