@@ -1,9 +1,13 @@
-"""The daemon's event loop: what is chosen, what is refused, and that it runs."""
+"""The daemon's event loop: what is chosen, what is refused, that it runs, on how many heaps."""
 
 import asyncio
 import gc
+import os
+import platform
+import subprocess
 import sys
 from collections.abc import Iterator
+from xml.etree import ElementTree
 
 import pytest
 
@@ -85,3 +89,52 @@ async def test_all_garbage_is_collected_when_it_is_quiet_or_has_waited_too_long(
     monkeypatch.setattr(eventloop, "COLLECT_LATEST_S", 0.0)
     await until_collected()
     task.cancel()
+
+
+_THREADS = 16
+# Each thread takes memory while all others are there, as the ones of a daemon do.
+_MANY_THREADS = f"""
+import asyncio, ctypes, sys, threading
+from node import eventloop
+
+async def main():
+    libc, met = ctypes.CDLL(None), threading.Barrier({_THREADS} + 1)
+    libc.malloc.restype = libc.fdopen.restype = ctypes.c_void_p
+    libc.malloc.argtypes = [ctypes.c_size_t]
+    libc.fdopen.argtypes = [ctypes.c_int, ctypes.c_char_p]
+    libc.malloc_info.argtypes = [ctypes.c_int, ctypes.c_void_p]
+    libc.fflush.argtypes = [ctypes.c_void_p]
+
+    def body():
+        libc.malloc(4096)
+        met.wait()
+        met.wait()
+
+    threads = [threading.Thread(target=body) for _ in range({_THREADS})]
+    for thread in threads:
+        thread.start()
+    met.wait()
+    out = libc.fdopen(1, b"w")
+    libc.malloc_info(0, out)
+    libc.fflush(out)
+    met.wait()
+    for thread in threads:
+        thread.join()
+
+eventloop.run(main())
+"""
+
+
+@pytest.mark.parametrize("wanted", [None, "5"])
+def test_threads_share_heaps_unless_the_environment_says_how_many(wanted: str | None) -> None:
+    if platform.libc_ver()[0] != "glibc":
+        pytest.skip("heaps of threads are glibc's: not tried here")
+    environment = {k: v for k, v in os.environ.items() if k != eventloop.HEAPS_VARIABLE}
+    if wanted is not None:
+        environment[eventloop.HEAPS_VARIABLE] = wanted
+    ran = subprocess.run(
+        [sys.executable, "-c", _MANY_THREADS],
+        env=environment, capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    heaps = ElementTree.fromstring(ran.stdout).findall("heap")
+    assert len(heaps) == int(wanted or eventloop.HEAPS_MAX)
