@@ -39,8 +39,8 @@ WRITE_BUFFER_BYTES: Final = 32 << 20
 # and 314 MB.  It takes no processor time away.
 WRITE_BUFFER_STEP: Final = 3 << 20
 # What a new table overlaps below it is written anew with it: four members wrote 600 MB at
-# compaction for 318,000 records each with tables of 2 MiB, and 1,000 MB with 8.  With 4 MiB they
-# write 3 % more than with 2, and twice as large a ledger stays mapped: see above.
+# compaction for 318,000 records each with tables of 2 MiB, and 1,000 MB with 8.  With 4 MiB
+# they write 3 % more than with 2, and twice as large a ledger stays mapped: see above.
 TABLE_BYTES_MAX: Final = 4 << 20
 OPEN_FILES_MAX: Final = 1536  # beyond the mapped ones some 100 KB of index and filter each
 BLOOM_BITS_PER_KEY: Final = 10  # about 1 % false positives, 1.25 bytes a key
