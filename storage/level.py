@@ -27,8 +27,8 @@ from storage.kv import TURNS
 from storage.latch import Latch
 
 # LevelDB maps its first 1,000 tables, which the system pages; only blocks of what lies beyond
-# them come into this cache.  With 64 MiB every member grew by 67 MB when a ledger came to two
-# million records, and took as much of the processor as with 8 (README, "Memory").
+# them come into this cache.  With 64 MiB a member held 72 MB more when it had that many, and
+# took as much of the processor as with 8 (README, "Memory").
 CACHE_BYTES_MAX: Final = 8 << 20
 # With 16 MiB compaction took 10 % of a core after a minute at 2000 tx/s and rising, and the
 # median commit 390 ms; with 32 MiB it stays at 5 % and 60 ms.  64 MiB: longer stalls.
